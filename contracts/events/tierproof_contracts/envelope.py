@@ -1,0 +1,109 @@
+"""The envelope of every event: CloudEvents 1.0, structured JSON mode, with correlation and causation."""
+
+import json
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from tierproof_contracts.canonical import digest_of
+from tierproof_contracts.errors import Unreadable, explain_validation
+from tierproof_contracts.ids import Digest, EventId, Instant, Name
+from tierproof_contracts.text import sealed
+
+
+class Part(BaseModel):
+    """A part of an event: immutable; unknown fields are left alone, so that old readers read newer events."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Event(Part):
+    """What an event says. Each subclass is one version of one event type."""
+
+    event_type: ClassVar[str]
+
+    def subject(self) -> str:
+        """Return the one subject on which this event may be published."""
+        raise TypeError(f"{type(self).__name__} does not name its subject")
+
+
+class Citation(Part):
+    """A committed event named by id and by the digest of what it said (texts sealed, time and trace aside)."""
+
+    event_id: EventId
+    digest: Digest
+
+
+DataT = TypeVar("DataT", bound=Event)
+
+
+class Envelope(BaseModel, Generic[DataT]):
+    """An event with its origin. `subject` is the thing it is about: a task, a model, a document."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: EventId
+    type: str
+    source: Name
+    subject: str = Field(min_length=1, max_length=200)
+    time: Instant
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str
+    correlationid: str = Field(min_length=1, max_length=100)
+    causationid: EventId | None = None
+    traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+    data: DataT
+    _received_digest: str | None = PrivateAttr(default=None)
+
+    def to_bytes(self) -> bytes:
+        """Return the JSON bytes that travel."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+    def citation(self) -> Citation:
+        """Return how another event names this one as evidence.
+
+        For a received event the digest covers the bytes as they came, fields that this release does not know included.
+        """
+        digest = self._received_digest or data_digest(self.model_dump(mode="json", exclude_none=True))
+        return Citation(event_id=self.id, digest=digest)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Read an envelope; raises Unreadable naming the fields at fault."""
+        parsed = parse_json(content)
+        try:
+            envelope = cls.model_validate_json(content)
+        except ValidationError as error:
+            raise Unreadable(explain_validation(error)) from None
+        envelope._received_digest = data_digest(parsed)  # noqa: SLF001 - its own instance
+        return envelope
+
+
+def data_digest(envelope: dict[str, Any]) -> str:
+    """Return the digest that tells two events of one id apart: type and data, with texts sealed.
+
+    Time, trace context and unknown attributes stay outside, since a redelivered cause gives them anew.
+    """
+    return digest_of({"type": envelope["type"], "data": sealed(envelope["data"])})
+
+
+def parse_json(content: bytes) -> dict[str, Any]:
+    """Read a JSON object strictly: UTF-8, no duplicate keys, no NaN; raises Unreadable."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) != len(items):
+            raise Unreadable("an object names a key twice")
+        return found
+
+    def constant(name: str) -> None:
+        raise Unreadable(f"{name} is no JSON value")
+
+    try:
+        value = json.loads(content, object_pairs_hook=pairs, parse_constant=constant)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise Unreadable(f"not JSON: {type(error).__name__}") from None
+    if not isinstance(value, dict):
+        raise Unreadable("not a JSON object")
+    return value

@@ -1,0 +1,1 @@
+"""The embedded stack: broker, database, model server and services as supervised processes in one state folder."""

@@ -14,27 +14,30 @@ from tierproof_contracts.errors import NotCanonical
 LARGEST_INTEGER = 2**53 - 1  # RFC 8785 section 3.2.2.3: larger integers do not survive IEEE 754 readers
 
 
-def refuse_ambiguous(value: Any, where: str = "") -> None:  # noqa: ANN401 - any JSON value
-    """Raise NotCanonical at the first part of `value` that two JSON writers could write differently."""
+def ambiguity(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
+    """Return what lets two JSON writers write this one value differently, its parts aside; None when nothing does."""
     match value:
         case None | bool() | str():
-            return
-        case int() if abs(value) <= LARGEST_INTEGER:
-            return
+            return None
         case int():
-            raise NotCanonical(f"{where or 'value'}: integer beyond 2^53; send it as a decimal string")
+            return None if abs(value) <= LARGEST_INTEGER else "integer beyond 2^53; send it as a decimal string"
         case Mapping():
-            if not all(isinstance(key, str) and key.isascii() for key in value):
-                raise NotCanonical(f"{where or 'value'}: keys are ASCII strings")
-            for key, inner in value.items():
-                refuse_ambiguous(inner, f"{where}.{key}")
+            plain = all(isinstance(key, str) and key.isascii() for key in value)
+            return None if plain else "keys are ASCII strings"
         case list() | tuple():
-            for index, inner in enumerate(value):
-                refuse_ambiguous(inner, f"{where}[{index}]")
+            return None
         case _:
-            raise NotCanonical(
-                f"{where or 'value'}: {type(value).__name__} has no canonical form; use a decimal string"
-            )
+            return f"{type(value).__name__} has no canonical form; use a decimal string"
+
+
+def refuse_ambiguous(value: Any, where: str = "") -> None:  # noqa: ANN401 - any JSON value
+    """Raise NotCanonical, naming the place, at the first part of `value` that two JSON writers could write differently."""
+    found = ambiguity(value)
+    if found is not None:
+        raise NotCanonical(f"{where or 'value'}: {found}")
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, part in parts:
+        refuse_ambiguous(part, f"{where}.{name}" if where else str(name))
 
 
 def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - any JSON value

@@ -1,6 +1,6 @@
 """Every event of the published language, by type."""
 
-from typing import Any
+from typing import Any, cast
 
 from tierproof_contracts.documents import ModelRevokedV1, PolicyPublishedV1
 from tierproof_contracts.envelope import Envelope, Event, parse_json
@@ -37,6 +37,11 @@ EVENTS: dict[str, type[Event]] = {
 }
 
 
+def envelope_of(event: type[Event]) -> type[Envelope[Any]]:
+    """Return the envelope type that carries an event; pydantic makes each once."""
+    return cast("type[Envelope[Any]]", Envelope.__class_getitem__(event))
+
+
 def schema_name(event_type: str) -> str:
     """Return the value of `dataschema`: the name of the committed schema file."""
     return f"{event_type}.json"
@@ -51,5 +56,4 @@ def read_event(content: bytes) -> Envelope[Any]:
         raise UnknownEvent(
             f"type: {event_type[:80]!r} is not known to this release; upgrade it, or send a known version"
         )
-    envelope: Envelope[Any] = Envelope.__class_getitem__(EVENTS[event_type]).from_bytes(content)
-    return envelope
+    return envelope_of(EVENTS[event_type]).from_bytes(content)

@@ -74,6 +74,11 @@ class Layout:
         """Process id and start time of the supervisor that owns the folder."""
         return self.run / "supervisor.pid"
 
+    @property
+    def status(self) -> Path:
+        """What the supervisor last saw of each part; absent when nothing runs."""
+        return self.run / "status.json"
+
     def log_of(self, part: str) -> Path:
         """Return the log of one part."""
         return self.logs / f"{part}.log"

@@ -1,0 +1,61 @@
+# Every target has a sentence behind ##; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCKED := infra/locks/all.txt infra/locks/unresolved.txt
+PROJECTS := $(wildcard contracts/*/pyproject.toml infra/*/pyproject.toml services/*/pyproject.toml)
+PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help venv demo up down test test-faults check bench lock tools
+
+help: ## list the targets
+	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## */\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+venv: $(READY) ## make .venv with everything installed, by the hashes in infra/locks
+
+$(READY): $(LOCKED) $(PROJECTS) | tools
+	@echo "installing into $(VENV) ..."
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/locks/uv.txt || echo "uv is not to be had; pip does it, more slowly"
+	@infra/locks/install $(BIN)/python $(PACKAGES)
+	@touch $@
+
+tools:
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { echo "missing: Python 3.11 as $(PYTHON); install it, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@command -v gcc >/dev/null || { echo "missing: gcc, which checks answers in C; install it (Debian: apt-get install gcc libc6-dev)"; exit 1; }
+
+demo: $(READY) ## install, start the whole stack on this machine, run real tasks, verify the ledger, stop
+	@$(BIN)/tierproof demo
+
+up: $(READY) ## start the stack and leave it running
+	@$(BIN)/tierproof up --detach
+
+down: $(READY) ## stop the stack that `make up` started
+	@$(BIN)/tierproof down
+
+test: $(READY) ## unit, contract, integration and end-to-end tests (slower: make test-faults)
+	@$(PYTEST) tests/unit tests/contract tests/integration tests/e2e
+
+test-faults: $(READY) ## break every part under load and check the books after each
+	@$(PYTEST) tests/faults
+
+check: $(READY) ## lint, format, types, import laws, schema compatibility, READMEs against the topology
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(PACKAGES) infra/locks/lock.py tests
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tierproof_contracts check
+	@$(PYTEST) -q tests/unit/laws
+
+bench: $(READY) ## measure: one question per file in loadtests/, results as JSON
+	@$(BIN)/python loadtests/run.py
+
+lock: $(READY) ## make infra/locks anew (UPGRADE=--upgrade for newer versions)
+	@$(BIN)/python infra/locks/lock.py $(UPGRADE)

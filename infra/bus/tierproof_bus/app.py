@@ -1,0 +1,210 @@
+"""A service: handlers on durables, a bus to answer with, and one way to start and stop."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+import uvloop
+from faststream import AckPolicy
+from faststream.nats import JStream, NatsBroker, PullSub
+from nats.aio.msg import Msg
+from tierproof_contracts import topology
+from tierproof_contracts.envelope import Event
+from tierproof_contracts.subjects import every
+
+from tierproof_bus import health, logs
+from tierproof_bus.bus import Bus
+from tierproof_bus.consume import Settling, as_it_came, raw_of
+from tierproof_bus.documents import signers_in
+from tierproof_bus.errors import BusError, NotSetUp
+from tierproof_bus.link import Link, connection_options, security_of
+from tierproof_bus.messages import Raw, Received, read
+from tierproof_bus.settings import BusSettings
+from tierproof_bus.streams import JetStreams
+
+_log = structlog.get_logger()
+E = TypeVar("E", bound=Event)
+Handler = Callable[[Received[E], Bus], Awaitable[None]]
+RawHandler = Callable[[Raw, Bus], Awaitable[None]]
+Step = Callable[[Bus], Awaitable[None]]
+
+STOPPED, LOST_CONSUMERS, COULD_NOT_START = 0, 70, 78  # sysexits.h: EX_SOFTWARE, EX_CONFIG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A handler on a durable, and how many deliveries it works on at once."""
+
+    consumer: topology.Consumer
+    work: RawHandler
+    workers: int
+
+
+class Service:
+    """A named service of the topology. Register handlers with `on`, then `run`."""
+
+    def __init__(self, name: str, settings: BusSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self.registrations: list[Registration] = []
+        self.ready_when: list[Callable[[], bool]] = []
+        self._at_start: list[Step] = []
+
+    def on(self, event: type[E], *, workers: int = 8) -> Callable[[Handler[E]], Handler[E]]:
+        """Handle an event; the durable that hears it comes from the topology. Raises NotSetUp when none does."""
+        consumer = _durable_for(self.name, event)
+
+        def register(handler: Handler[E]) -> Handler[E]:
+            async def work(raw: Raw, bus: Bus) -> None:
+                received = read(raw, event)
+                with logs.about(event_id=received.id, correlation=received.envelope.correlationid):
+                    await handler(received, bus)
+
+            self.registrations.append(Registration(consumer=consumer, work=work, workers=workers))
+            return handler
+
+        return register
+
+    def on_raw(self, durable: str, *, workers: int = 1) -> Callable[[RawHandler], RawHandler]:
+        """Handle messages that are no events of ours, such as the broker's advisories, by durable name."""
+        consumer = next((c for c in topology.consumers_of(self.name) if c.durable == durable), None)
+        if consumer is None:
+            raise NotSetUp(f"{self.name} has no durable {durable!r} in topology.py")
+
+        def register(handler: RawHandler) -> RawHandler:
+            self.registrations.append(Registration(consumer=consumer, work=handler, workers=workers))
+            return handler
+
+        return register
+
+    def at_start(self, step: Step) -> Step:
+        """Run a step once, connected and before the first delivery."""
+        self._at_start.append(step)
+        return step
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then exit: 0 stopped in order, 70 consumers lost, 78 could not start."""
+        logs.configure(self.settings.log_level, service=self.name)
+        sys.exit(uvloop.run(self._until_signalled()))
+
+    async def _until_signalled(self) -> int:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        return await self.serve(stop)
+
+    async def serve(self, stop: asyncio.Event) -> int:
+        """Serve until `stop` is set or the consumers are lost; return the exit code."""
+        link = Link(self.name, self.settings)
+        watch = health.Watch(self.name, link, self.settings, self.registrations, self.ready_when)
+        async with contextlib.AsyncExitStack() as stack:
+            if self.settings.http_port is not None:
+                await stack.enter_async_context(health.served(watch, self.settings))
+            try:
+                broker = await self._started(link, watch, stop)
+            except BusError as error:
+                _log.error("service.refused_to_start", reason=error.diagnosis())
+                return COULD_NOT_START
+            if broker is None:
+                return STOPPED
+            lost = await _first(stop, watch)
+            await _stopped(broker, self.settings.grace_seconds)
+        _log.info("service.stopped", lost=lost)
+        return LOST_CONSUMERS if lost else STOPPED
+
+    async def _started(self, link: Link, watch: health.Watch, stop: asyncio.Event) -> NatsBroker | None:
+        """Connect, check the broker, and start the handlers; None when told to stop before that."""
+        signers = signers_in(self.settings.trust_file)
+        broker = _broker(link, self.settings)
+        if not await _unless(stop, broker.connect()):
+            return None
+        link.use(broker.connection)
+        bus = Bus(JetStreams(link), self.settings, signers)
+        await health.refuse_unsynced(self.settings)
+        settling = Settling(bus=bus, delays=self.settings.retry_delays, ack_wait=await watch.ack_waits())
+        broker.add_middleware(settling)
+        for registration in self.registrations:
+            _subscribe(broker, registration, bus, self.settings)
+        for step in self._at_start:
+            await step(bus)
+        await broker.start()
+        watch.started = True
+        _log.info("service.started", durables=[r.consumer.durable for r in self.registrations])
+        return broker
+
+
+def _durable_for(service: str, event: type[Event]) -> topology.Consumer:
+    wanted = every(event.event_type).removesuffix(">")
+    for consumer in topology.consumers_of(service):
+        if any(pattern.startswith(wanted) for pattern in consumer.filters):
+            return consumer
+    raise NotSetUp(f"{service} has no durable for {event.event_type} in topology.py")
+
+
+def _broker(link: Link, settings: BusSettings) -> NatsBroker:
+    return NatsBroker(
+        **connection_options(link, settings),
+        security=security_of(settings),
+        logger=None,
+        apply_types=False,
+        decoder=as_it_came,
+        graceful_timeout=settings.grace_seconds,
+        ack_policy=AckPolicy.MANUAL,
+    )
+
+
+def _subscribe(broker: NatsBroker, registration: Registration, bus: Bus, settings: BusSettings) -> None:
+    """Give each worker a pull of its own for one message.
+
+    So no delivery waits in a local queue where its ack_wait runs out, and no slow one holds others back
+    (FastStream's max_workers does the first, its batches the second).
+    """
+    consumer = registration.consumer
+
+    async def work(message: Msg) -> None:
+        await registration.work(raw_of(message), bus)
+
+    for _ in range(registration.workers):
+        broker.subscriber(
+            consumer.filters[0],
+            stream=JStream(consumer.stream, declare=False),
+            durable=consumer.durable,
+            pull_sub=PullSub(batch_size=1, timeout=settings.pull_seconds),
+            ack_policy=AckPolicy.MANUAL,
+            inbox_prefix=f"{topology.inbox_of(bus.user)}.".encode(),
+            no_reply=True,
+        )(work)
+
+
+async def _unless(stop: asyncio.Event, starting: Awaitable[Any]) -> bool:
+    """Wait for a start, unless told to stop first."""
+    task, stopping = asyncio.ensure_future(starting), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    return False
+
+
+async def _first(stop: asyncio.Event, watch: health.Watch) -> bool:
+    """Wait for the order to stop (False) or the loss of the consumers (True)."""
+    watching, stopping = asyncio.create_task(watch.run()), asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (watching, stopping):
+        task.cancel()
+    return watching in done
+
+
+async def _stopped(broker: NatsBroker, grace: float) -> None:
+    """Take no more deliveries, let the running handlers end and settle, then drain the connection."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(grace):
+            await asyncio.gather(*(subscriber.stop() for subscriber in broker.subscribers))
+    await broker.stop()

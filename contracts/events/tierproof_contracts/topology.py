@@ -275,9 +275,11 @@ def allowed_to_publish(user: User) -> tuple[str, ...]:
         for heard in user.subscribes
         for pattern in (f"$JS.API.DIRECT.GET.RESULT.{heard}", f"$JS.API.CONSUMER.CREATE.RESULT.*.{heard}")
     ]
+    submissions = every("task.submitted.v1").removesuffix(">")
+    reread = [f"$JS.API.DIRECT.GET.TASK.{said}" for said in user.publishes if said.startswith(submissions)]
     acks = [f"$JS.ACK.RESULT.{user.name}--*.>"] if user.subscribes else []
     replies = [f"{inbox_of('*')}"] if user.answers else []
-    return (*user.publishes, *own, *direct, *tenants, *acks, *replies)
+    return (*user.publishes, *own, *direct, *tenants, *reread, *acks, *replies)
 
 
 def allowed_to_subscribe(user: User) -> tuple[str, ...]:

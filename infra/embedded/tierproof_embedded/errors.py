@@ -85,3 +85,35 @@ class StepFailed(EmbeddedError):
 
     def __init__(self, *, step: str, said: str) -> None:
         super().__init__(f"{step} failed: {said}")
+
+
+class BadDocument(EmbeddedError):
+    """A document that steers cannot be read."""
+
+    def __init__(self, *, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}; mend the document and start again")
+
+
+class NotInForce(EmbeddedError):
+    """A document was published, but a later publication stands before it."""
+
+    def __init__(self, *, name: str, digest: str) -> None:
+        super().__init__(
+            f"{name} {digest} was published before and replaced since; give the document a new version to bring it back"
+        )
+
+
+class NotStopped(EmbeddedError):
+    """The supervisor did not end in time."""
+
+    def __init__(self, *, pid: int, seconds: float) -> None:
+        super().__init__(
+            f"the supervisor (process {pid}) still runs after {seconds:.0f} s; `tierproof logs supervisor` shows why"
+        )
+
+
+class NoSuchLog(EmbeddedError):
+    """A part of that name has no log."""
+
+    def __init__(self, *, part: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"no log of {part!r}; there are {', '.join(known) or 'none, as nothing was started here yet'}")

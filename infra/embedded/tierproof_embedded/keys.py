@@ -57,6 +57,16 @@ def user_keys(folder: Path, users: Iterable[str]) -> dict[str, str]:
     return {user: public_key_of(kept(seed_file(folder, user), user_seed(random_bytes(SEED_BYTES)))) for user in users}
 
 
+def password_file(folder: Path, name: str) -> Path:
+    """Return the file that holds a password."""
+    return folder / f"{name}.password"
+
+
 def password(folder: Path, name: str) -> str:
     """Return the password kept under a name, creating it when it is missing: 64 hex digits."""
-    return kept(folder / f"{name}.password", random_bytes(SEED_BYTES).hex())
+    return kept(password_file(folder, name), random_bytes(SEED_BYTES).hex())
+
+
+def put(path: Path, secret: str) -> None:
+    """Write a secret that follows from others, such as a DSN; readable by the owner alone."""
+    write_whole(path, secret + "\n")

@@ -65,3 +65,11 @@ def _refuse_given_up(supervisor: Supervisor, layout: Layout) -> None:
     for name in supervisor.given_up:
         code = supervisor.states[name].exit_code or 0
         raise ExitedEarly(part=name, code=code, log=layout.log_of(name), tail=supervisor.log_tail(name))
+
+
+async def all_ready(supervisor: Supervisor) -> None:
+    """Return when every part of a running supervisor is ready."""
+    while True:
+        if supervisor.all_ready:
+            return
+        await asyncio.sleep(LOOK)

@@ -29,6 +29,12 @@ class EmbeddedSettings(BaseSettings):
     tenants: tuple[str, ...] = Field(default=("demo",), description="tenants whose programs get a NATS user")
     tiers: tuple[str, ...] = Field(default=("s", "m", "l"), description="tiers that get an inference worker")
 
+    fleet: Path | None = Field(
+        default=None, description="folder of the unsigned documents; the delivered ones by default"
+    )
+    log_name: str = Field(default="tierproof.local/ledger", description="the origin line of the ledger's checkpoints")
+    replicas: int = Field(default=1, ge=1, description="copies of each stream; more than 1 needs a cluster")
+
     nats_largest_memory: int = Field(default=256 * MEBIBYTE, description="bytes of streams kept in memory")
     nats_largest_store: int = Field(default=8192 * MEBIBYTE, description="bytes of streams on disk")
     nats_largest_message: int = Field(default=8 * MEBIBYTE, description="bytes of one message")
@@ -45,6 +51,13 @@ class EmbeddedSettings(BaseSettings):
     look_when_ready: float = 0.2
     largest_log: int = Field(default=16 * MEBIBYTE, description="bytes after which a log is moved aside")
     logs_kept: int = 2
+    least_disk: int = Field(default=2048 * MEBIBYTE, description="bytes of free disk below which `doctor` complains")
+    least_memory: int = Field(
+        default=3072 * MEBIBYTE, description="bytes of free memory below which `doctor` complains"
+    )
+    service_grace: float = Field(
+        default=30.0, description="how long a service may take to finish its work when told to stop"
+    )
     stop_patience: float = Field(default=60.0, description="how long `tierproof down` waits")
 
     @property

@@ -6,6 +6,7 @@ the main thread of `tierproof up`, or the thread of `running_stack`.
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import threading
@@ -13,15 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import structlog
-
-from tierproof_embedded.errors import AlreadyRunning
+from tierproof_embedded.errors import AlreadyRunning, EmbeddedError
+from tierproof_embedded.journal import journal
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.plan import Action, Observed, Phase, Restarts, State, layers, step
 from tierproof_embedded.ports import write_whole
 from tierproof_embedded.process import Child, Command, end_leftover, remember, remembered, rotate, tail_of
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +59,8 @@ class Supervisor:
         self._tuning = tuning
         self._children: dict[str, Child] = {}
         self._stop = threading.Event()
+        self._moved: Callable[[str, str], None] = _unnoticed
+        self._journal = journal(io.StringIO())
         self.states = {part.name: State(phase=Phase.WAITING, since=time.monotonic()) for part in parts}
 
     def stop(self) -> None:
@@ -86,12 +86,17 @@ class Supervisor:
         """Return the last lines of a part's log."""
         return tail_of(self._layout.log_of(part))
 
-    def run(self) -> None:
-        """Keep the parts running until `stop`; then stop them all. Raises AlreadyRunning when the folder has an owner."""
-        with owned(self._layout):
+    def run(self, moved: Callable[[str, str], None] | None = None) -> None:
+        """Keep the parts running until `stop`; then stop them all. Raises AlreadyRunning when the folder has an owner.
+
+        `moved(part, phase)` is called when a part enters another phase.
+        """
+        self._moved = moved or _unnoticed
+        with owned(self._layout), self._layout.log_of("supervisor").open("a", buffering=1) as file:
+            self._journal = journal(file)
             for name in self._parts:
                 if end_leftover(self._layout.pid_of(name), grace=5.0):
-                    log.warning("embedded.leftover_ended", part=name)
+                    self._journal.warning("embedded.leftover_ended", part=name)
             try:
                 while not self._stop.is_set():
                     self._look()
@@ -115,7 +120,7 @@ class Supervisor:
         now = time.monotonic()
         following, action = step(state, seen, once=part.once, policy=self._tuning.restarts, now=now)
         if following.phase is not state.phase:
-            log.info(
+            self._journal.info(
                 "embedded.part_moved",
                 part=part.name,
                 phase=following.phase.value,
@@ -123,6 +128,7 @@ class Supervisor:
                 exit_code=following.exit_code,
                 after=round(now - state.since, 2),
             )
+            self._moved(part.name, following.phase.value)
         if action is Action.START:
             self._start(part)
         elif action is Action.STOP:
@@ -144,10 +150,16 @@ class Supervisor:
             earlier.sweep()
             if part.tidy is not None:
                 part.tidy()
-        child = Child(
-            part.name, part.command(), log=self._layout.log_of(part.name), pid_file=self._layout.pid_of(part.name)
-        )
-        child.start()
+        log, pid_file = self._layout.log_of(part.name), self._layout.pid_of(part.name)
+        try:
+            child = Child(part.name, part.command(), log=log, pid_file=pid_file)
+            child.start()
+        except (EmbeddedError, OSError) as error:
+            if earlier is None:
+                raise
+            # It ran before, so this may pass: the ended process stays in place and counts as one more failure.
+            self._journal.error("embedded.not_started", part=part.name, reason=str(error))
+            return
         self._children[part.name] = child
 
     def _stop_all(self) -> None:
@@ -160,7 +172,7 @@ class Supervisor:
                 tidy = self._parts[child.name].tidy
                 if tidy is not None:
                     tidy()
-                log.info("embedded.stopped", part=child.name, exit_code=child.exit_code())
+                self._journal.info("embedded.stopped", part=child.name, exit_code=child.exit_code())
         self._layout.status.unlink(missing_ok=True)
 
     def _write_status(self) -> None:
@@ -174,6 +186,10 @@ class Supervisor:
             for name, state in self.states.items()
         }
         write_whole(self._layout.status, json.dumps({"ready": self.all_ready, "parts": rows}, indent=2) + "\n")
+
+
+def _unnoticed(_part: str, _phase: str) -> None:
+    """Nobody wants to hear how the parts advance."""
 
 
 @contextlib.contextmanager

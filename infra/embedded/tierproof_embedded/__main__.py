@@ -1,0 +1,32 @@
+"""Programs of the stack itself: `supervise` until told to stop, `first-steps` once."""
+
+import signal
+import sys
+
+from tierproof_embedded.errors import EmbeddedError
+from tierproof_embedded.settings import EmbeddedSettings
+from tierproof_embedded.stack import run_first_steps, supervisor_for
+
+
+def main(arguments: list[str]) -> int:
+    """Run one program; 0 done, 1 refused, 2 wrong usage."""
+    try:
+        match arguments:
+            case ["supervise"]:
+                supervisor, _notices = supervisor_for(EmbeddedSettings())
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(number, lambda _number, _frame: supervisor.stop())
+                supervisor.run()
+            case ["first-steps"]:
+                run_first_steps(EmbeddedSettings())
+            case _:
+                sys.stderr.write("usage: python -m tierproof_embedded supervise | first-steps\n")
+                return 2
+    except EmbeddedError as error:
+        sys.stderr.write(f"{error.diagnosis()}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""The first start makes this folder its own authority: keys, signed documents, and the trust file that names them. Said loudly."""
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+
+from tierproof_contracts.documents import Reviewer, Reviewers
+from tierproof_proofs.errors import ProofError
+from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key
+from tierproof_proofs.note import NoteSigner
+from tierproof_proofs.trust import Trust
+
+from tierproof_embedded import ledger
+from tierproof_embedded.documents import SignedDocument, Steering, fleet_folder, read_document, sign
+from tierproof_embedded.errors import StepFailed
+from tierproof_embedded.layout import Layout
+from tierproof_embedded.ports import write_whole
+from tierproof_embedded.settings import EmbeddedSettings
+
+DEMO_REVIEWER = "demo-reviewer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One line for the person who starts the stack; a `loud` one must not be overlooked."""
+
+    text: str
+    loud: bool = False
+
+
+def establish(layout: Layout, settings: EmbeddedSettings) -> list[Notice]:
+    """Create keys that are missing, sign the documents, write the trust file. Raises BadDocument and StepFailed."""
+    try:
+        return _established(layout, settings)
+    except ProofError as error:
+        raise StepFailed(step="taking the keys of this folder", said=error.diagnosis()) from error
+
+
+def _established(layout: Layout, settings: EmbeddedSettings) -> list[Notice]:
+    signer = load_or_create_key(layout.keys / "documents.pem")
+    reviewer = load_or_create_key(layout.keys / f"{DEMO_REVIEWER}.pem")
+    log = NoteSigner(name=settings.log_name, signer=load_or_create_key(ledger.log_key(layout)))
+    folder = settings.fleet or fleet_folder()
+    documents: list[Steering] = [read_document(path) for path in sorted(folder.glob("*.json"))]
+    reviewers = next((document for document in documents if isinstance(document, Reviewers)), None)
+    if reviewers is None:
+        reviewers = demo_reviewers(reviewer)
+        documents.append(reviewers)
+    signed = sign(documents, signer, layout.documents)
+    rows = [{"name": each.name, "digest": each.digest, "file": each.path.name} for each in signed]
+    write_whole(layout.documents / "in-force.json", json.dumps(rows, indent=2) + "\n")
+    trust = Trust(
+        log=log.verifier_key,
+        reviewers={name: Ed25519Verifier.from_base64(who.public_key) for name, who in reviewers.reviewers.items()},
+        documents={"embedded": Ed25519Verifier(signer.public_key)},
+    )
+    write_whole(layout.trust, trust.to_json())
+    return notices(signed, layout)
+
+
+def demo_reviewers(reviewer: Ed25519Signer) -> Reviewers:
+    """Return the document that lets the demo's reviewer, whose key lies in this folder, decide reviews of every kind."""
+    person = Reviewer(printed_name="Demo Reviewer", public_key=b64encode(reviewer.public_key).decode())
+    return Reviewers(version="1", reviewers={DEMO_REVIEWER: person})
+
+
+def notices(signed: list[SignedDocument], layout: Layout) -> list[Notice]:
+    """Return what to say about signed documents: loudly about those that this folder has not signed before."""
+    fresh = [each for each in signed if each.fresh]
+    if not fresh:
+        return []
+    return [
+        Notice(
+            text=f"Signing with the key in {layout.keys}: a stand-in for a key service. Whoever reads that folder can sign as "
+            "this stack. Read what is signed now:",
+            loud=True,
+        ),
+        *(Notice(text=f"  {each.name}  {each.digest}", loud=True) for each in fresh),
+    ]

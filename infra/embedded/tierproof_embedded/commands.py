@@ -1,0 +1,141 @@
+"""`tierproof up`, `down`, `logs` and `doctor`: commands that the `tierproof` command line finds by entry point."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tierproof_embedded import detached
+from tierproof_embedded import doctor as examination
+from tierproof_embedded.authority import Notice
+from tierproof_embedded.errors import EmbeddedError
+from tierproof_embedded.follow import follow, last_lines, logs_of
+from tierproof_embedded.settings import EmbeddedSettings
+from tierproof_embedded.stack import supervisor_for
+
+Home = Annotated[Path | None, typer.Option("--home", help="State folder; TIERPROOF_HOME or .tierproof by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+REFUSED = 1
+
+
+def _settings(home: Path | None) -> EmbeddedSettings:
+    return EmbeddedSettings() if home is None else EmbeddedSettings(home=home)
+
+
+@contextmanager
+def _refusals(*, as_json: bool) -> Iterator[None]:
+    """Turn what the stack refuses into one sentence and exit code 1."""
+    try:
+        yield
+    except EmbeddedError as error:
+        if as_json:
+            _print_json({"ok": False, "error": type(error).__name__, "diagnosis": error.diagnosis()})
+        else:
+            Console(stderr=True, soft_wrap=True).print(error.diagnosis(), style="red", markup=False, highlight=False)
+        raise typer.Exit(REFUSED) from None
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def up(
+    home: Home = None,
+    *,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when everything is ready, and leave it running.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start the embedded stack: broker, database, model server, services."""
+    settings = _settings(home)
+    console = Console(stderr=as_json, soft_wrap=True, highlight=False)
+    began = time.monotonic()
+
+    def moved(part: str, phase: str) -> None:
+        console.print(f"{time.monotonic() - began:6.1f} s  {part}: {phase}", markup=False)
+
+    with _refusals(as_json=as_json):
+        supervisor, notices = supervisor_for(settings)
+        _show(notices, console)
+        if not detach:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda _number, _frame: supervisor.stop())
+            supervisor.run(moved)
+            return
+        pid = detached.start(settings, moved)
+    seconds = time.monotonic() - began
+    if as_json:
+        _print_json({"ok": True, "pid": pid, "home": str(settings.layout.home), "seconds": round(seconds, 2)})
+    else:
+        console.print(f"ready after {seconds:.1f} s in {settings.layout.home}; `tierproof down` stops it", markup=False)
+
+
+def _show(notices: Sequence[Notice], console: Console) -> None:
+    for notice in notices:
+        console.print(notice.text, style="bold yellow" if notice.loud else None, markup=False)
+
+
+def down(home: Home = None, *, as_json: AsJson = False) -> None:
+    """Stop the stack that `up --detach` left running."""
+    settings = _settings(home)
+    with _refusals(as_json=as_json):
+        pid = detached.stop(settings)
+    if as_json:
+        _print_json({"ok": True, "pid": pid})
+    else:
+        Console(highlight=False).print("stopped")
+
+
+def logs(
+    parts: Annotated[list[str] | None, typer.Argument(help="Parts whose logs to show; all when none is named.")] = None,
+    home: Home = None,
+    *,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines of each log.")] = 20,
+    following: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow, until interrupted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the parts of the stack have written."""
+    layout = _settings(home).layout
+    with _refusals(as_json=as_json):
+        chosen = logs_of(layout, parts or [])
+    for part, line in last_lines(chosen, lines):
+        _write_line(part, line, as_json=as_json)
+    if following:
+        try:
+            for part, line in follow(chosen):
+                _write_line(part, line, as_json=as_json)
+        except KeyboardInterrupt:
+            return
+
+
+def _write_line(part: str, line: str, *, as_json: bool) -> None:
+    sys.stdout.write((json.dumps({"part": part, "line": line}) if as_json else f"{part:20} {line}") + "\n")
+    sys.stdout.flush()
+
+
+def doctor(home: Home = None, *, as_json: AsJson = False) -> None:
+    """Name what is wrong with this machine or the running stack, and what mends it."""
+    findings = examination.examine(_settings(home))
+    good = examination.healthy(findings)
+    if as_json:
+        rows = [
+            {"name": f.name, "passed": f.passed, "found": f.found, "mend": "" if f.passed else f.mend} for f in findings
+        ]
+        _print_json({"ok": good, "checks": rows})
+    else:
+        console = Console(soft_wrap=True, highlight=False)
+        for finding in findings:
+            mark = "ok" if finding.passed else ("WRONG" if finding.serious else "note")
+            console.print(f"{mark:6} {finding.name}: {finding.found}", markup=False)
+            if not finding.passed:
+                console.print(f"       {finding.mend}", markup=False)
+    if not good:
+        raise typer.Exit(REFUSED)

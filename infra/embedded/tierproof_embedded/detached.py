@@ -1,5 +1,6 @@
 """A supervisor that outlives the command that started it: start, find, stop. `down` makes sure that it signals the right process."""
 
+import contextlib
 import json
 import os
 import signal
@@ -50,12 +51,11 @@ def start(settings: EmbeddedSettings, moved: Callable[[str, str], None]) -> int:
             stderr=log,
             start_new_session=True,
         )
-    try:
+    with contextlib.ExitStack() as unless_ready:
+        unless_ready.callback(supervisor.wait, settings.stop_patience)
+        unless_ready.callback(supervisor.terminate)
         _wait_until_ready(supervisor, settings, moved)
-    except BaseException:
-        supervisor.terminate()
-        supervisor.wait(settings.stop_patience)
-        raise
+        unless_ready.pop_all()
     return supervisor.pid
 
 

@@ -6,19 +6,8 @@ import sys
 
 from tierproof_bus import logs
 from tierproof_bus.errors import BusError
-from tierproof_bus.link import Link, connect
-from tierproof_bus.provision import Change, Deployment, Provisioner
+from tierproof_bus.provision import Deployment, provision
 from tierproof_bus.settings import BusSettings
-
-
-async def provision(settings: BusSettings, deployment: Deployment) -> dict[str, Change]:
-    """Connect as the provisioner and lay the topology out; raises BusError."""
-    link = Link("provisioner", settings)
-    client = await connect(link, settings)
-    try:
-        return await Provisioner(link, deployment).provision()
-    finally:
-        await client.close()
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """The bus as a handler sees it: publish once, read back, look up signed documents."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -30,9 +30,15 @@ def utc_now() -> datetime:
 class Bus:
     """What one user says and reads. Every method raises Transient on broker trouble and NotPermitted when denied."""
 
-    def __init__(self, streams: Streams, settings: BusSettings, signers: Mapping[str, Verifier]) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        settings: BusSettings,
+        signers: Mapping[str, Verifier],
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._streams = streams
-        self._publisher = Publisher(streams=streams, now=utc_now, tries=settings.publish_tries)
+        self._publisher = Publisher(streams=streams, now=now, tries=settings.publish_tries)
         self._documents = Documents(streams, signers)
 
     @property
@@ -60,6 +66,10 @@ class Bus:
         on with `.envelope`. A conflict is recorded as PublicationRefusedV1. Raises also TooLarge and Refused.
         """
         return await self._publisher.publish(data, cause=cause, ordinal=ordinal, event_id=event_id)
+
+    async def publish_envelope(self, envelope: Envelope[E]) -> Published[E]:
+        """Publish an event that was put in its envelope before, by an outbox for one; otherwise as `publish`."""
+        return await self._publisher.publish_envelope(envelope)
 
     async def publish_after(self, data: E, *, at: datetime, timer: str, cause: Cause) -> Published[E]:
         """Leave an event with the broker, which stores it on the event's subject at `at` (UTC), restarts included.

@@ -63,7 +63,7 @@ class Settling:
     delays: Sequence[float]
     ack_wait: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, message: Msg, /, *, context: ContextRepo) -> "_Delivery":
+    def __call__(self, message: Any, /, *, context: ContextRepo) -> "_Delivery":  # noqa: ANN401 - FastStream's type
         """Return the middleware of one delivery."""
         return _Delivery(message, context=context, settling=self)
 

@@ -12,7 +12,8 @@ import structlog
 from tierproof_contracts.topology import CONSUMERS, STREAMS, Consumer, Stream
 
 from tierproof_bus.errors import Refused, WouldLose
-from tierproof_bus.link import Link
+from tierproof_bus.link import Link, connect
+from tierproof_bus.settings import BusSettings
 from tierproof_bus.streams import answer_of
 
 _log = structlog.get_logger()
@@ -165,3 +166,13 @@ class Provisioner:
         done: Change = "created" if before is None else "updated"
         _log.info("provisioned", name=name, change=done, fields=sorted(changes.get(name, {})))
         return done
+
+
+async def provision(settings: BusSettings, deployment: Deployment) -> dict[str, Change]:
+    """Connect as the provisioner and lay the topology out; raises what Provisioner.provision raises."""
+    link = Link("provisioner", settings)
+    client = await connect(link, settings)
+    try:
+        return await Provisioner(link, deployment).provision()
+    finally:
+        await client.close()

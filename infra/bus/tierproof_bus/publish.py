@@ -85,16 +85,21 @@ class Publisher:
         envelope = self.envelope(data, cause, _id_for(data, cause, ordinal, event_id))
         return await self._store(envelope, data.subject(), {})
 
+    async def publish_envelope(self, envelope: Envelope[E]) -> Published[E]:
+        """Publish an event that was put in its envelope before, by an outbox for one."""
+        return await self._store(envelope, envelope.data.subject(), {})
+
     async def publish_after(
         self, data: E, *, at: datetime, timer: str, cause: Received[Any] | Envelope[Any]
     ) -> Published[E]:
         """Leave an event with the broker, to be stored at a time; see Bus.publish_after."""
         envelope = self.envelope(data, cause, event_id_of(cause.id, data.event_type))
-        schedule = {
-            "Nats-Schedule": _at(at),
-            "Nats-Schedule-Target": data.subject(),
-        }
-        return await self._store(envelope, timer, schedule)
+        target = data.subject()
+        # The broker deletes a schedule once it has fired, so the target is asked first.
+        fired = await self.streams.last(topology.stream_of(target), target)
+        if fired is not None:
+            return await self._compared(envelope, fired, target)
+        return await self._store(envelope, timer, {"Nats-Schedule": _at(at), "Nats-Schedule-Target": target})
 
     async def _store(self, envelope: Envelope[E], subject: str, extra: dict[str, str]) -> Published[E]:
         stream = topology.stream_of(subject)
@@ -125,7 +130,7 @@ class Publisher:
         if isinstance(answer, Appended) and (found is None or _id_in(found) != event_id):
             # The broker knows the id from another subject: a repetition chose otherwise.
             found = await self.streams.at(stream, answer.sequence)
-        if found is None:  # deleted in between, or a replica that lags; asking again settles it
+        if found is None:  # a schedule that fired just now, or a replica that lags; asking again settles it
             raise Transient(f"{exclusion}: taken, but the stored message cannot be read yet")
         return found
 

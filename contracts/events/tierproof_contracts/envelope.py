@@ -3,11 +3,11 @@
 import json
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from tierproof_contracts.canonical import digest_of
-from tierproof_contracts.errors import Unreadable, explain_validation
-from tierproof_contracts.ids import Digest, EventId, Instant, Name
+from tierproof_contracts.errors import NotCanonical, Unreadable, explain_validation
+from tierproof_contracts.ids import Digest, EventId, Instant, Name, tenant_of
 from tierproof_contracts.text import sealed
 
 
@@ -21,6 +21,13 @@ class Event(Part):
     """What an event says. Each subclass is one version of one event type."""
 
     event_type: ClassVar[str]
+
+    @model_validator(mode="after")
+    def _owned_by_tenant(self) -> Self:
+        tenant, task_id = getattr(self, "tenant", None), getattr(self, "task_id", None)
+        if tenant is not None and task_id is not None and tenant_of(task_id) != tenant:
+            raise ValueError("task_id must start with the tenant and an underscore")
+        return self
 
     def subject(self) -> str:
         """Return the one subject on which this event may be published."""
@@ -56,6 +63,12 @@ class Envelope(BaseModel, Generic[DataT]):
     data: DataT
     _received_digest: str | None = PrivateAttr(default=None)
 
+    @model_validator(mode="after")
+    def _type_of_its_data(self) -> Self:
+        if self.type != self.data.event_type:
+            raise ValueError(f"type must be {self.data.event_type}, which is what data says")
+        return self
+
     def to_bytes(self) -> bytes:
         """Return the JSON bytes that travel."""
         return self.model_dump_json(exclude_none=True).encode()
@@ -73,10 +86,13 @@ class Envelope(BaseModel, Generic[DataT]):
         """Read an envelope; raises Unreadable naming the fields at fault."""
         parsed = parse_json(content)
         try:
-            envelope = cls.model_validate_json(content)
+            # Strict: "5", 5.0 and true are no integers on the wire, or one number would have several canonical forms.
+            envelope = cls.model_validate_json(content, strict=True)
+            envelope._received_digest = data_digest(parsed)  # noqa: SLF001 - its own instance
         except ValidationError as error:
             raise Unreadable(explain_validation(error)) from None
-        envelope._received_digest = data_digest(parsed)  # noqa: SLF001 - its own instance
+        except NotCanonical as error:
+            raise Unreadable(str(error)) from None
         return envelope
 
 
@@ -101,8 +117,9 @@ def parse_json(content: bytes) -> dict[str, Any]:
         raise Unreadable(f"{name} is no JSON value")
 
     try:
-        value = json.loads(content, object_pairs_hook=pairs, parse_constant=constant)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        # Decoded here: json.loads would take UTF-16 and byte order marks as well.
+        value = json.loads(content.decode(), object_pairs_hook=pairs, parse_constant=constant)
+    except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, an integer of thousands of digits
         raise Unreadable(f"not JSON: {type(error).__name__}") from None
     if not isinstance(value, dict):
         raise Unreadable("not a JSON object")

@@ -2,9 +2,19 @@
 
 import hashlib
 import uuid
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
+
+
+def _real_instant(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("no such day or time") from None
+    return text
+
 
 Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 TaskId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}_[0-9a-f]{32}$")]
@@ -15,8 +25,16 @@ Commitment = Annotated[str, StringConstraints(pattern=r"^hmac-sha256:[0-9a-f]{64
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@-]{1,64}$")]
 InputName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-Instant = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
-Decimal = Annotated[str, StringConstraints(pattern=r"^-?\d{1,12}(\.\d{1,9})?$")]
+Service = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
+# [0-9] and not \d, which takes the digits of every script.
+_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$"
+Instant = Annotated[
+    str,
+    StringConstraints(pattern=_INSTANT),
+    AfterValidator(_real_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _INSTANT}),
+]
+Decimal = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$")]
 
 _REQUESTS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tierproof:request")
 

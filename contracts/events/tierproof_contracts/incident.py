@@ -6,13 +6,13 @@ from pydantic import Field
 
 from tierproof_contracts import subjects
 from tierproof_contracts.envelope import Event, Part
-from tierproof_contracts.ids import EventId, Name
+from tierproof_contracts.ids import EventId, Service
 
 
 class Origin(Part):
     """Where the message lies: its stream, sequence and subject. Its text is not copied."""
 
-    stream: str = Field(max_length=64)
+    stream: str = Field(pattern=r"^[A-Z][A-Z0-9_-]{0,31}$")
     sequence: int = Field(ge=1)
     subject: str = Field(max_length=256)
 
@@ -22,7 +22,7 @@ class DeadLetteredV1(Event):
 
     event_type: ClassVar[str] = "dead.lettered.v1"
 
-    service: Name
+    service: Service
     reason: str = Field(max_length=64)
     detail: str = Field(max_length=500)
     attempts: int = Field(ge=1)
@@ -38,7 +38,7 @@ class PublicationRefusedV1(Event):
 
     event_type: ClassVar[str] = "publication.refused.v1"
 
-    service: Name
+    service: Service
     taken_subject: str = Field(max_length=256)
     kept: EventId
     refused: EventId

@@ -2,11 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tierproof_contracts import subjects
 from tierproof_contracts.envelope import Citation, Event, Part
-from tierproof_contracts.ids import Digest, EventId, InputName, Instant, Kind, Name, TaskId, Tenant, tenant_of
+from tierproof_contracts.ids import Digest, EventId, InputName, Instant, Kind, Name, TaskId, Tenant
 from tierproof_contracts.slip import SafetyClass, Slip, Tier
 from tierproof_contracts.text import Text, TextRef
 
@@ -29,12 +29,6 @@ class TaskSubmittedV1(Event):
     time_allowed_ms: int | None = Field(default=None, ge=100, le=7 * 24 * 3600 * 1000)
     actor: Name
     redrives: TaskId | None = None
-
-    @model_validator(mode="after")
-    def _owned_by_tenant(self) -> "TaskSubmittedV1":
-        if tenant_of(self.task_id) != self.tenant:
-            raise ValueError("task_id must start with the tenant and an underscore")
-        return self
 
     def subject(self) -> str:
         """Return the tenant's own submit subject."""

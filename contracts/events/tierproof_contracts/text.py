@@ -6,6 +6,7 @@ and is erased with it, after which the commitment tells nothing and every proof 
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from tierproof_contracts.ids import Commitment
 
 Salt = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+_SALT = re.compile("[0-9a-f]{32}")
 
 
 def commitment_to(text: str, salt: str) -> str:
@@ -54,8 +56,14 @@ class Text(BaseModel):
 
 
 def is_text(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Tell whether a JSON value is a carried text."""
-    return isinstance(value, Mapping) and value.keys() == {"text", "salt"}
+    """Tell whether a JSON value is a carried text, and not an object that happens to have the same keys (named inputs, say)."""
+    return (
+        isinstance(value, Mapping)
+        and value.keys() == {"text", "salt"}
+        and isinstance(value["text"], str)
+        and isinstance(value["salt"], str)
+        and _SALT.fullmatch(value["salt"]) is not None
+    )
 
 
 def sealed(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -1,6 +1,6 @@
 """Streams, consumers and users: who may say and hear what. Frozen data; only the provisioner acts on it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tierproof_contracts import subjects
 from tierproof_contracts.subjects import ROOT, every
@@ -40,14 +40,18 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A NATS user with its NKey and allow lists. What is not listed is denied."""
+    """A NATS user with its NKey and allow lists. What is not listed is denied.
+
+    One that `answers` may also publish, once, to the reply subject of a question that it received.
+    """
 
     name: str
     publishes: tuple[str, ...] = ()
     subscribes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     manages_streams: bool = False
-    answers: tuple[str, ...] = field(default=())
+    answers: tuple[str, ...] = ()
+    durables: tuple[str, ...] = ()
 
 
 STREAMS: tuple[Stream, ...] = (
@@ -220,12 +224,16 @@ PEOPLE: tuple[User, ...] = (
 )
 
 
-def producer(tenant: str) -> User:
-    """Return the user of a tenant's programs: submits and hears results of its own tenant only."""
+def producer(tenant: str, durables: tuple[str, ...] = ("results",)) -> User:
+    """Return the user of a tenant's programs: submits and hears results of its own tenant only.
+
+    `durables` are the names under which it may keep its place in the results: `app-<tenant>--<name>` on the stream RESULT.
+    """
     return User(
         name=f"app-{tenant}",
         publishes=(every("task.submitted.v1", tenant),),
         subscribes=(every("result.released.v1", tenant),),
+        durables=durables,
     )
 
 
@@ -247,19 +255,24 @@ def inbox_of(user: str) -> str:
     return f"_INBOX_{user}"
 
 
+def _reading(stream: str, durable: str) -> tuple[str, ...]:
+    return (
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
+        f"$JS.API.CONSUMER.INFO.{stream}.{durable}",
+        f"$JS.ACK.{stream}.{durable}.>",
+    )
+
+
+def _own_durable(durable: str, heard: str) -> tuple[str, ...]:
+    # Whole names: NATS has no wildcard for a part of a token, and whoever may create a durable of any name may change another's.
+    return (f"$JS.API.CONSUMER.CREATE.RESULT.{durable}.{heard}", *_reading("RESULT", durable))
+
+
 def allowed_to_publish(user: User) -> tuple[str, ...]:
     """Return the subjects that a user may publish to, the JetStream API calls it needs included."""
     if user.manages_streams:
         return ("$JS.API.>",)
-    own = [
-        pattern
-        for consumer in consumers_of(user.name)
-        for pattern in (
-            f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.durable}",
-            f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.durable}",
-            f"$JS.ACK.{consumer.stream}.{consumer.durable}.>",
-        )
-    ]
+    own = [pattern for consumer in consumers_of(user.name) for pattern in _reading(consumer.stream, consumer.durable)]
     direct = [
         pattern
         for stream in user.reads
@@ -270,16 +283,16 @@ def allowed_to_publish(user: User) -> tuple[str, ...]:
             f"$JS.API.STREAM.INFO.{stream}",
         )
     ]
-    tenants = [
+    heard_again = [
         pattern
         for heard in user.subscribes
-        for pattern in (f"$JS.API.DIRECT.GET.RESULT.{heard}", f"$JS.API.CONSUMER.CREATE.RESULT.*.{heard}")
+        for pattern in (
+            f"$JS.API.DIRECT.GET.RESULT.{heard}",
+            *(wish for name in user.durables for wish in _own_durable(f"{user.name}--{name}", heard)),
+        )
     ]
-    submissions = every("task.submitted.v1").removesuffix(">")
-    reread = [f"$JS.API.DIRECT.GET.TASK.{said}" for said in user.publishes if said.startswith(submissions)]
-    acks = [f"$JS.ACK.RESULT.{user.name}--*.>"] if user.subscribes else []
-    replies = [f"{inbox_of('*')}"] if user.answers else []
-    return (*user.publishes, *own, *direct, *tenants, *reread, *acks, *replies)
+    reread = [f"$JS.API.DIRECT.GET.TASK.{said}" for said in user.publishes if ".task.submitted." in said]
+    return (*user.publishes, *own, *direct, *heard_again, *reread)
 
 
 def allowed_to_subscribe(user: User) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""The evidence ledger: records every event, proves what it recorded, and releases results that have their evidence."""

@@ -1,0 +1,248 @@
+"""From a message to the canonical bytes of its entry. Pure.
+
+An entry is one canonical JSON object (RFC 8785, as tierproof_contracts.canonical narrows it):
+`{entry, kind, recorded_at, received_at, stream, stream_created, stream_seq, subject, ...}` and, by kind,
+`event` the envelope as received, texts replaced by commitments   `event`, `conflict`, `release`
+`sha256`, `size`, `reason` of bytes that are no event             `rejected`
+`advisory` what the broker says of a delivery                     `advisory`
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from pydantic import ValidationError
+from tierproof_contracts.canonical import ambiguity
+from tierproof_contracts.catalogue import EVENTS, envelope_of
+from tierproof_contracts.envelope import parse_json
+from tierproof_contracts.errors import ContractError
+from tierproof_contracts.text import commitment_to
+
+ENTRY_VERSION = 1
+OWN_EVENTS = frozenset({"result.released.v1", "evidence.checkpointed.v1"})
+DEEPEST = 64
+ADVISORY_SUBJECT = "$JS.EVENT.ADVISORY."
+ADVISORY_MEMBERS = ("type", "id", "timestamp", "stream", "consumer", "stream_seq", "deliveries", "reason")
+Kind = Literal["event", "conflict", "rejected", "advisory", "release"]
+_SUBMISSION = re.compile(r"tierproof\.task\.submitted\.v1\.([a-z0-9-]{1,32})\.(\1_[0-9a-f]{32})")
+_FIELD = re.compile(r"[a-z_][a-z0-9_]{0,31}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """A message as the broker delivered it. `stream` is the stream's name, `created` when it was made, both as the broker says."""
+
+    stream: str
+    created: str
+    sequence: int
+    subject: str
+    stored_at: str
+    content: bytes
+
+    @property
+    def stream_identity(self) -> str:
+        """The stream's name and creation time: a stream that was made anew counts from 1 again."""
+        return f"{self.stream}@{self.created}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedText:
+    """A text that a message carries, with the salt of its commitment."""
+
+    commitment: str
+    text: str
+    salt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An event: its envelope with texts sealed, the digest of what it says, and the texts."""
+
+    event_id: str
+    event_type: str
+    digest: str
+    envelope: dict[str, Any]
+    texts: tuple[CarriedText, ...]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the event says, texts sealed."""
+        data: dict[str, Any] = self.envelope["data"]
+        return data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advised:
+    """The broker's word on a delivery: no event of ours, and no text in it."""
+
+    members: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """Bytes that are no event, or one that lies on a subject that it does not lead to. `reason` holds no values."""
+
+    reason: str
+
+
+class _Refused(Exception):
+    """A way out of the recursion, never seen outside."""
+
+
+def read(message: Delivered) -> Said | Advised | Unreadable:
+    """Read a message; whatever is wrong with it becomes a reason, never an exception."""
+    try:
+        if message.subject.startswith(ADVISORY_SUBJECT):
+            return _advised(parse_json(message.content))
+        return _said(message)
+    except ValidationError as error:
+        return Unreadable(reason=_faults(error))
+    except (_Refused, ContractError, orjson.JSONEncodeError, ValueError, RecursionError) as error:
+        words = str(error) if isinstance(error, _Refused | ContractError) else type(error).__name__
+        return Unreadable(reason=_plain(words))
+
+
+def canonical(value: dict[str, Any]) -> bytes:
+    """Return the canonical bytes of a value that `sealed_value` has passed (or that holds only plain strings and integers)."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def digest_of_said(event_type: str, data: Mapping[str, Any]) -> str:
+    """Return the digest by which a citation names an event (tierproof_contracts.envelope.data_digest of sealed data)."""
+    return "sha256:" + hashlib.sha256(canonical({"type": event_type, "data": data})).hexdigest()
+
+
+def entry_of(message: Delivered, reading: Said | Advised | Unreadable, kind: Kind, recorded_at: str) -> bytes:
+    """Return the canonical bytes of a message's entry."""
+    entry: dict[str, Any] = {
+        "entry": ENTRY_VERSION,
+        "kind": kind,
+        "recorded_at": recorded_at,
+        "received_at": message.stored_at,
+        "stream": message.stream,
+        "stream_created": message.created,
+        "stream_seq": message.sequence,
+        "subject": _plain(message.subject),
+    }
+    match reading:
+        case Said():
+            entry["event"] = reading.envelope
+        case Advised():
+            entry["advisory"] = reading.members
+        case Unreadable():
+            entry |= {
+                "reason": reading.reason,
+                "sha256": hashlib.sha256(message.content).hexdigest(),
+                "size": len(message.content),
+            }
+            if task := _SUBMISSION.fullmatch(message.subject):
+                entry["task_id"] = task[2]
+    return canonical(entry)
+
+
+def release_entry(event: Mapping[str, Any], review: Mapping[str, Any] | None, recorded_at: str) -> bytes:
+    """Return the canonical bytes of a release: the sealed `result.released.v1` envelope, and the confirming review's data."""
+    entry: dict[str, Any] = {
+        "entry": ENTRY_VERSION,
+        "kind": "release",
+        "recorded_at": recorded_at,
+        "event": sealed_value(event, {}),
+    }
+    if review is not None:
+        entry["review"] = review
+    return canonical(entry)
+
+
+def sealed_value(value: Any, texts: dict[str, CarriedText], depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a JSON value with texts sealed, collecting them; raises for what has no canonical form or no place in a column."""
+    if isinstance(value, str):
+        return _speakable(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if depth > DEEPEST:
+        raise _Refused(f"nested deeper than {DEEPEST}")
+    if isinstance(value, list):
+        return [sealed_value(inner, texts, depth + 1) for inner in value]
+    if found := ambiguity(value):
+        raise _Refused(found)
+    if isinstance(value, dict):
+        if value.keys() == {"text", "salt"}:
+            return _sealed(value, texts)
+        return {_speakable(key): sealed_value(inner, texts, depth + 1) for key, inner in value.items()}
+    return value
+
+
+def _speakable(value: str) -> str:
+    if "\x00" in value:
+        raise _Refused("a NUL character outside a text")
+    return value
+
+
+def _said(message: Delivered) -> Said:
+    parsed = parse_json(message.content)
+    event_type = parsed.get("type")
+    event = EVENTS.get(event_type) if isinstance(event_type, str) else None
+    if event is None or event_type in OWN_EVENTS:
+        raise _Refused("type: not known to this release, or not for the ledger")
+    envelope = envelope_of(event).model_validate_json(message.content)
+    if envelope.data.subject() != message.subject:
+        raise _Refused("the event does not belong on this subject")
+    datetime.fromisoformat(envelope.time)  # a day that the calendar does not have raises ValueError
+    texts: dict[str, CarriedText] = {}
+    sealed: dict[str, Any] = sealed_value(parsed, texts)
+    _refuse_half_texts(sealed)
+    return Said(
+        event_id=envelope.id,
+        event_type=envelope.type,
+        digest=digest_of_said(envelope.type, sealed["data"]),
+        envelope=sealed,
+        texts=tuple(texts.values()),
+    )
+
+
+def _advised(parsed: dict[str, Any]) -> Advised:
+    members = {name: parsed[name] for name in ADVISORY_MEMBERS if isinstance(parsed.get(name), str | int)}
+    return Advised(members=sealed_value(members, {}))
+
+
+def _sealed(value: dict[str, Any], texts: dict[str, CarriedText]) -> dict[str, Any]:
+    text, salt = value["text"], value["salt"]
+    if not isinstance(text, str) or not isinstance(salt, str):
+        raise _Refused("a text without its salt")
+    commitment = commitment_to(text, salt)
+    texts[commitment] = CarriedText(commitment=commitment, text=text, salt=salt)
+    return {"commitment": commitment, "size": len(text.encode())}
+
+
+def _refuse_half_texts(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Refuse a text that stands beside other members than its salt: it would be recorded in clear."""
+    if isinstance(value, dict):
+        if isinstance(value.get("text"), str) or "salt" in value:
+            raise _Refused("a text without its salt")
+        for inner in value.values():
+            _refuse_half_texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_half_texts(inner)
+
+
+def _faults(error: ValidationError) -> str:
+    """Return the fields at fault. Names that no contract would use are left out: they may hold a text."""
+    faults = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False)[:3]:
+        place = ".".join(str(part) if _is_field(part) else "?" for part in fault["loc"])
+        faults.append(f"{place or 'message'}: {fault['type']}")
+    return "; ".join(faults)
+
+
+def _is_field(part: int | str) -> bool:
+    return isinstance(part, int) or _FIELD.fullmatch(part) is not None
+
+
+def _plain(words: str) -> str:
+    """Return words that any column and any reader can hold."""
+    return words.replace("\x00", "").encode("utf-8", "replace").decode()[:300]

@@ -1,0 +1,101 @@
+"""Texts at rest: AES-256-GCM (NIST SP 800-38D) under a key per tenant, which is itself wrapped by a key file.
+
+Erasing a tenant's wrapped key makes its texts noise for ever; commitments and proofs stay as they are.
+"""
+
+import json
+import os
+import secrets
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from tierproof_contracts.text import Text, commitment_to
+from tierproof_proofs.keys import write_secret
+
+from tierproof_evidence_ledger.canonical import CarriedText
+from tierproof_evidence_ledger.errors import NotConfigured, TextUnreadable
+
+KEY_SIZE = 32
+NONCE_SIZE = 12
+OTHERS = 0o077
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrappedKey:
+    """A tenant's key under the key file's: nonce, then ciphertext bound to key id and tenant."""
+
+    key_id: uuid.UUID
+    tenant: str
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedText:
+    """A text under a tenant's key, bound to its commitment."""
+
+    commitment: str
+    tenant: str
+    key_id: uuid.UUID
+    nonce: bytes
+    ciphertext: bytes
+
+
+class Vault:
+    """Seals and opens texts, under keys that it unwraps with its own."""
+
+    def __init__(self, key_encryption_key: bytes) -> None:
+        self._wrapping = AESGCM(key_encryption_key)
+
+    @classmethod
+    def at(cls, path: Path) -> "Vault":
+        """Open the vault of a key file, made at the first call; raises NotConfigured when it is unfit."""
+        if not path.exists():
+            write_secret(path, secrets.token_bytes(KEY_SIZE))
+        if path.stat().st_mode & OTHERS:
+            raise NotConfigured(f"{path}: others may read this key; chmod 600 it, or make a new one")
+        content = path.read_bytes()
+        if len(content) != KEY_SIZE:
+            raise NotConfigured(f"{path}: a key of {KEY_SIZE} bytes is needed, {len(content)} are in it")
+        return cls(content)
+
+    def new_key(self, tenant: str) -> WrappedKey:
+        """Make a key for a tenant."""
+        key_id, nonce = uuid.uuid4(), os.urandom(NONCE_SIZE)
+        key = AESGCM.generate_key(bit_length=KEY_SIZE * 8)
+        wrapped = nonce + self._wrapping.encrypt(nonce, key, _bound(key_id, tenant))
+        return WrappedKey(key_id=key_id, tenant=tenant, wrapped=wrapped)
+
+    def seal(self, carried: CarriedText, key: WrappedKey) -> SealedText:
+        """Encrypt a text and its salt."""
+        nonce = os.urandom(NONCE_SIZE)
+        plain = json.dumps([carried.text, carried.salt]).encode()
+        ciphertext = self._key(key).encrypt(nonce, plain, carried.commitment.encode())
+        return SealedText(
+            commitment=carried.commitment, tenant=key.tenant, key_id=key.key_id, nonce=nonce, ciphertext=ciphertext
+        )
+
+    def open(self, sealed: SealedText, key: WrappedKey) -> Text:
+        """Decrypt a text and check its commitment; raises TextUnreadable."""
+        try:
+            plain = self._key(key).decrypt(sealed.nonce, sealed.ciphertext, sealed.commitment.encode())
+        except InvalidTag:
+            raise TextUnreadable(f"{sealed.commitment}: the stored text was altered, or the key is another") from None
+        text, salt = json.loads(plain)
+        if commitment_to(text, salt) != sealed.commitment:
+            raise TextUnreadable(f"{sealed.commitment}: the stored text is another one")
+        return Text(text=text, salt=salt)
+
+    def _key(self, key: WrappedKey) -> AESGCM:
+        """Unwrap a key, each time anew: an erased one must not live on in memory."""
+        nonce, wrapped = key.wrapped[:NONCE_SIZE], key.wrapped[NONCE_SIZE:]
+        try:
+            return AESGCM(self._wrapping.decrypt(nonce, wrapped, _bound(key.key_id, key.tenant)))
+        except InvalidTag:
+            raise TextUnreadable(f"key {key.key_id}: wrapped by another key file, or altered") from None
+
+
+def _bound(key_id: uuid.UUID, tenant: str) -> bytes:
+    return f"{key_id}/{tenant}".encode()

@@ -1,8 +1,9 @@
-"""Programs of the stack itself: `supervise` until told to stop, `first-steps` once."""
+"""Programs of the stack itself: `supervise` until told to stop, `first-steps` once, `nats-config` for a cluster."""
 
 import signal
 import sys
 
+from tierproof_embedded.cluster import cluster_config
 from tierproof_embedded.errors import EmbeddedError
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import run_first_steps, supervisor_for
@@ -19,8 +20,10 @@ def main(arguments: list[str]) -> int:
                 supervisor.run()
             case ["first-steps"]:
                 run_first_steps(EmbeddedSettings())
+            case ["nats-config"]:
+                sys.stdout.write(cluster_config())
             case _:
-                sys.stderr.write("usage: python -m tierproof_embedded supervise | first-steps\n")
+                sys.stderr.write("usage: python -m tierproof_embedded supervise | first-steps | nats-config\n")
                 return 2
     except EmbeddedError as error:
         sys.stderr.write(f"{error.diagnosis()}\n")

@@ -36,7 +36,7 @@ class AllowedUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """One broker: its folder, ports, store limits in bytes, and users.
+    """One broker: its folder, address and ports, store limits in bytes, and users.
 
     `tester` adds a user of that password who may do everything; only tests have one.
     """
@@ -45,6 +45,7 @@ class Broker:
     port: int
     monitor_port: int
     users: tuple[AllowedUser, ...]
+    host: str = LOOPBACK
     name: str = "tierproof"
     largest_memory: int = 256 * 2**20
     largest_store: int = 8 * 2**30
@@ -55,7 +56,7 @@ class Broker:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://{LOOPBACK}:{self.port}"
+        return f"nats://{self.host}:{self.port}"
 
 
 def allowed(user: topology.User, public_key: str) -> AllowedUser:
@@ -76,8 +77,8 @@ def config_text(broker: Broker) -> str:
         [
             "# Generated from the topology; changes here are lost at the next start.",
             f"server_name: {_quoted(broker.name)}",
-            f"listen: {_quoted(f'{LOOPBACK}:{broker.port}')}",
-            f"http: {_quoted(f'{LOOPBACK}:{broker.monitor_port}')}",
+            f"listen: {_quoted(f'{broker.host}:{broker.port}')}",
+            f"http: {_quoted(f'{broker.host}:{broker.monitor_port}')}",
             f"max_payload: {broker.largest_message}",
             "jetstream {",
             f"  store_dir: {_quoted(str(broker.folder / 'store'))}",

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -21,6 +22,7 @@ SUPERUSER = "postgres"
 NOBODY = "nobody"
 NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 PROBE_SECONDS = 5.0
+PASSABLE = 0o711
 
 
 class Identity(Enum):
@@ -69,7 +71,10 @@ def choose_identity(uid: int, *, namespaces: bool, nobody: bool) -> Identity:
 
 def identity_here() -> Identity:
     """Find out as whom the server can run on this machine."""
-    return choose_identity(os.geteuid(), namespaces=namespaces_work(), nobody=_succeeds(["true"], user=NOBODY))
+    uid = os.geteuid()
+    namespaces = uid == 0 and namespaces_work()
+    can_be_nobody = uid == 0 and not namespaces and _succeeds([sys.executable, "-I", "-S", "-c", ""], user=NOBODY)
+    return choose_identity(uid, namespaces=namespaces, nobody=can_be_nobody)
 
 
 def namespaces_work() -> bool:
@@ -99,6 +104,7 @@ def initialise(cluster: Cluster) -> bool:
     if cluster.identity is Identity.NOBODY:
         shutil.chown(cluster.folder, NOBODY)
         shutil.chown(secret, NOBODY)
+        cluster.folder.parent.chmod(PASSABLE)  # keys and stores beside it stay closed: their own folders are 0700
     try:
         _initdb(cluster, secret)
     finally:

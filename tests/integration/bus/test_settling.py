@@ -1,12 +1,14 @@
 """How deliveries end, on a real broker."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
 import nats
+import nats.errors
 import pytest
-from tierproof_bus import Bus, BusSettings, Received, Service, Transient
+from tierproof_bus import Bus, BusSettings, Raw, Received, Service, Transient
 from tierproof_bus.testing import serving, until
 from tierproof_contracts.incident import DeadLetteredV1
 from tierproof_contracts.task import TaskSubmittedV1
@@ -215,3 +217,28 @@ async def test_more_messages_than_workers_never_time_out_in_a_local_queue(
         await asyncio.sleep(0.3)
     assert (most, ran) == (4, 16)
     assert (await consumer(broker, "TASK", "router--task-submitted")).num_redelivered == 0
+
+
+async def test_a_message_that_kills_every_worker_reaches_the_advisory_reader(
+    broker: NatsServer, settings: Settings
+) -> None:
+    """The broker's own limit, behind ours: eight deliveries that nobody settled."""
+    advisories: list[dict[str, Any]] = []
+    service = Service("router", settings("router"))
+
+    @service.on_raw("router--delivery-advised")
+    async def advised(raw: Raw, bus: Bus) -> None:
+        advisories.append(json.loads(raw.content))
+
+    await put(broker, "tierproof.inference.requested.v1.s.r-1", b"{}")
+    client = await nats.connect(broker.url)
+    pulled = await client.jetstream().pull_subscribe_bind(durable="inference-worker-s--requested", stream="INFERENCE")
+    for _ in range(8):
+        (message,) = await pulled.fetch(1, timeout=5)
+        await message.nak()
+    with pytest.raises(nats.errors.TimeoutError):
+        await pulled.fetch(1, timeout=0.5)
+    async with serving(service):
+        await until(lambda: bool(advisories))
+    await client.close()
+    assert (advisories[0]["stream"], advisories[0]["stream_seq"], advisories[0]["deliveries"]) == ("INFERENCE", 1, 8)

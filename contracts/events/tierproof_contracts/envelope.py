@@ -110,7 +110,9 @@ def parse_json(content: bytes) -> dict[str, Any]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) != len(items):
-            raise Unreadable("an object names a key twice")
+            names = [name for name, _ in items]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise Unreadable(f"{twice[:80]}: named twice in one object")
         return found
 
     def constant(name: str) -> None:

@@ -1,0 +1,1 @@
+"""The verifier: deterministic checks of a model's answers, run where they can do no harm."""

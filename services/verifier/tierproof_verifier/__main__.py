@@ -1,0 +1,13 @@
+"""`python -m tierproof_verifier`, also installed as `tierproof-verifier`."""
+
+from tierproof_verifier.handlers import service
+from tierproof_verifier.settings import VerifierSettings
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    service(VerifierSettings()).run()
+
+
+if __name__ == "__main__":
+    main()

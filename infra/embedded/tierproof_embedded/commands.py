@@ -25,8 +25,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 REFUSED = 1
 
 
-def _settings(home: Path | None) -> EmbeddedSettings:
-    return EmbeddedSettings() if home is None else EmbeddedSettings(home=home)
+def _settings(home: Path | None, only: tuple[str, ...] = ()) -> EmbeddedSettings:
+    settings = EmbeddedSettings()
+    return settings.model_copy(update={"home": home or settings.home, "only": only or settings.only})
 
 
 @contextmanager
@@ -47,6 +48,9 @@ def _print_json(value: dict[str, Any]) -> None:
 
 
 def up(
+    parts: Annotated[
+        list[str] | None, typer.Argument(help="Start these and what they need; everything when none is named.")
+    ] = None,
     home: Home = None,
     *,
     detach: Annotated[
@@ -55,7 +59,7 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded stack: broker, database, model server, services."""
-    settings = _settings(home)
+    settings = _settings(home, tuple(parts or ()))
     console = Console(stderr=as_json, soft_wrap=True, highlight=False)
     began = time.monotonic()
 

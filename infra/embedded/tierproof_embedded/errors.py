@@ -117,3 +117,10 @@ class NoSuchLog(EmbeddedError):
 
     def __init__(self, *, part: str, known: tuple[str, ...]) -> None:
         super().__init__(f"no log of {part!r}; there are {', '.join(known) or 'none, as nothing was started here yet'}")
+
+
+class NoSuchPart(EmbeddedError):
+    """The stack has no part of that name."""
+
+    def __init__(self, *, part: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"no part {part!r}; there are {', '.join(known)}")

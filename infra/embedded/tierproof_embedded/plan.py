@@ -114,3 +114,15 @@ def layers(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
         for name in free:
             del left[name]
     return ordered
+
+
+def with_needs(needs: Mapping[str, Sequence[str]], wanted: Sequence[str]) -> set[str]:
+    """Return the wanted parts and all that they need, directly or not; raises KeyError for an unknown one."""
+    found: set[str] = set()
+    left = list(wanted)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += [need for need in needs[name] if need in needs]
+    return found

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -73,8 +72,12 @@ def identity_here() -> Identity:
     """Find out as whom the server can run on this machine."""
     uid = os.geteuid()
     namespaces = uid == 0 and namespaces_work()
-    can_be_nobody = uid == 0 and not namespaces and _succeeds([sys.executable, "-I", "-S", "-c", ""], user=NOBODY)
-    return choose_identity(uid, namespaces=namespaces, nobody=can_be_nobody)
+    return choose_identity(uid, namespaces=namespaces, nobody=uid == 0 and not namespaces and can_run_as_nobody())
+
+
+def can_run_as_nobody() -> bool:
+    """Tell whether the user nobody reaches the programs: every folder above them must be passable."""
+    return _succeeds([str(binaries() / "postgres"), "--version"], user=NOBODY)
 
 
 def namespaces_work() -> bool:
@@ -139,7 +142,7 @@ def command(cluster: Cluster, *, grace: float = 20.0) -> Command:
     return Command(
         argv=(str(binaries() / "postgres"), "-D", str(cluster.folder), "-p", str(cluster.port), *options),
         wrapper=_wrapper(cluster),
-        user=NOBODY if cluster.identity is Identity.NOBODY else None,
+        user=NOBODY if cluster.identity is Identity.NOBODY else "",
         stop_signal=signal.SIGINT,
         grace=grace,
     )

@@ -24,21 +24,21 @@ PAUSE = 0.01
 class Command:
     """What to run and how to end it.
 
-    `wrapper` stands before the leash (a user namespace); `user` runs it as another user; `stop_signal` asks it to end, also when the
-    supervisor is gone; after `grace` seconds it is killed.
+    `wrapper` stands before the leash (a user namespace); `user` is whom to become, when not ourselves; `stop_signal` asks it to end, also
+    when the supervisor is gone; after `grace` seconds it is killed.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     wrapper: tuple[str, ...] = ()
-    user: str | None = None
+    user: str = ""
     folder: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 10.0
 
     def leashed(self, parent: int) -> list[str]:
         """Return the whole argument list for a child of `parent`."""
-        leash = [sys.executable, "-I", "-S", str(LEASH), str(int(self.stop_signal)), str(parent)]
+        leash = [sys.executable, "-I", "-S", str(LEASH), str(int(self.stop_signal)), str(parent), self.user]
         return [*self.wrapper, *leash, *self.argv]
 
 
@@ -75,8 +75,6 @@ class Child:
                 env=inherited_environment(self._command.environment),
                 cwd=self._command.folder,
                 start_new_session=True,
-                user=self._command.user,
-                extra_groups=[] if self._command.user else None,
             )
         remember(self._pid_file, self._process.pid)
 

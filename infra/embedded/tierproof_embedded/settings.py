@@ -26,6 +26,7 @@ class EmbeddedSettings(BaseSettings):
         default=None, description="a Triton server (host:port of gRPC) to use instead of an own one"
     )
 
+    only: tuple[str, ...] = Field(default=(), description="start these parts and what they need; everything when empty")
     tenants: tuple[str, ...] = Field(default=("demo",), description="tenants whose programs get a NATS user")
     tiers: tuple[str, ...] = Field(default=("s", "m", "l"), description="tiers that get an inference worker")
 

@@ -20,10 +20,11 @@ from tierproof_embedded import endpoints as places
 from tierproof_embedded import keys, ledger, servers
 from tierproof_embedded.authority import Notice, establish
 from tierproof_embedded.endpoints import Endpoints
-from tierproof_embedded.errors import StepFailed
+from tierproof_embedded.errors import NoSuchPart, StepFailed
 from tierproof_embedded.first_steps import lay_out
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.model_server import model_parts
+from tierproof_embedded.plan import with_needs
 from tierproof_embedded.running import all_ready, supervised
 from tierproof_embedded.services import Service, service_part, step_part
 from tierproof_embedded.settings import EmbeddedSettings
@@ -139,7 +140,18 @@ def prepare(settings: EmbeddedSettings) -> Prepared:
     services = services_of(settings, endpoints, tuple(part.name for part in models))
     parts += models
     parts += [_service_part(service, layout, settings, endpoints) for service in services]
-    return Prepared(settings=settings, endpoints=endpoints, parts=tuple(parts), notices=tuple(notices))
+    return Prepared(settings=settings, endpoints=endpoints, parts=_chosen(parts, settings.only), notices=tuple(notices))
+
+
+def _chosen(parts: list[Part], only: tuple[str, ...]) -> tuple[Part, ...]:
+    if not only:
+        return tuple(parts)
+    needs = {part.name: part.needs for part in parts}
+    unknown = [name for name in only if name not in needs]
+    if unknown:
+        raise NoSuchPart(part=unknown[0], known=tuple(needs))
+    chosen = with_needs(needs, only)
+    return tuple(part for part in parts if part.name in chosen)
 
 
 def _servers(settings: EmbeddedSettings, endpoints: Endpoints) -> list[Part]:

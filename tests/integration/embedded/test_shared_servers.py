@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
+import tempfile
 import urllib.request
+from pathlib import Path
 
 import nats
+import psutil
 import psycopg
 import pytest
 from nats.errors import NoRespondersError
+from tierproof_embedded import postgres
 from tierproof_embedded.testing import NatsServer, PostgresServer
 
 
@@ -79,3 +84,19 @@ def test_a_killed_database_server_comes_back(own_postgres: PostgresServer) -> No
 def test_a_wrong_password_is_refused(postgres_server: PostgresServer) -> None:
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(postgres_server.dsn(password="guessed"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_without_namespaces_runs_the_database_as_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not postgres.can_run_as_nobody():
+        pytest.skip("the user nobody cannot reach the PostgreSQL programs of this environment")
+    monkeypatch.setattr(postgres, "namespaces_work", lambda: False)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        server = PostgresServer(Path(folder) / "server")
+        assert server.cluster.identity is postgres.Identity.NOBODY
+        server.start()
+        try:
+            assert psutil.Process(server.child.pid).username() == "nobody"
+        finally:
+            server.stop()

@@ -10,7 +10,7 @@ from tierproof_contracts import topology
 from tierproof_contracts.documents import DsseEnvelope, Reviewers
 from tierproof_embedded import authority, cluster, doctor, endpoints, ledger, ports, servers, services
 from tierproof_embedded.authority import establish
-from tierproof_embedded.errors import BadDocument, NoSuchLog
+from tierproof_embedded.errors import BadDocument, NoSuchLog, NoSuchPart
 from tierproof_embedded.follow import added_since, last_lines, logs_of
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.services import Service
@@ -98,6 +98,13 @@ def test_a_stack_has_a_part_for_everything_and_needs_that_exist(settings: Embedd
     } <= parts.keys()
     assert {f"inference-worker-{tier}" for tier in settings.tiers} <= parts.keys()
     assert {need for part in parts.values() for need in part.needs} <= parts.keys()
+
+
+def test_a_part_can_be_started_alone_with_what_it_needs(settings: EmbeddedSettings) -> None:
+    alone = prepare(settings.model_copy(update={"only": ("router",)}))
+    assert {part.name for part in alone.parts} == {"nats", "first-steps", "router"}
+    with pytest.raises(NoSuchPart, match="no part 'rooter'; there are nats"):
+        prepare(settings.model_copy(update={"only": ("rooter",)}))
 
 
 def test_a_named_server_is_not_started(settings: EmbeddedSettings) -> None:

@@ -1,0 +1,1 @@
+"""The router: which tier answers, what happens to its answer, and when to stop."""

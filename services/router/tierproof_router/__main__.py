@@ -1,0 +1,5 @@
+"""Run the router."""
+
+from tierproof_router.handlers import service
+
+service.run()

@@ -1,0 +1,59 @@
+"""What the broker says about messages that nobody could handle. Pure."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from tierproof_bus import Raw
+from tierproof_contracts.catalogue import read_event
+from tierproof_contracts.envelope import Citation
+from tierproof_contracts.errors import ContractError
+from tierproof_contracts.ids import tenant_of
+from tierproof_contracts.subjects import every
+from tierproof_contracts.task import TaskSubmittedV1
+
+_SUBMISSIONS = every(TaskSubmittedV1.event_type).removesuffix(">")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advisory:
+    """The message that an advisory speaks of."""
+
+    stream: str
+    sequence: int
+    consumer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostSubmission:
+    """A submission that the router could not handle, and the task that its subject names."""
+
+    task_id: str
+    tenant: str
+    code: Literal["unreadable", "internal"]
+    why: str
+    cites: tuple[Citation, ...]
+
+
+def read(content: bytes) -> Advisory | None:
+    """Read an advisory of JetStream (io.nats.jetstream.advisory.v1.max_deliver or .terminated); None when it is neither."""
+    try:
+        said = json.loads(content)
+        return Advisory(stream=str(said["stream"]), sequence=int(said["stream_seq"]), consumer=str(said["consumer"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def unreadable_submission(message: Raw) -> LostSubmission | None:
+    """Return the task of a submission that ended in a dead letter; None for other messages and for subjects without a task id."""
+    if not message.subject.startswith(_SUBMISSIONS):
+        return None
+    tenant, _, task_id = message.subject.removeprefix(_SUBMISSIONS).partition(".")
+    if "_" not in task_id or tenant_of(task_id) != tenant:
+        return None
+    try:
+        event = read_event(message.content)
+    except ContractError as error:
+        return LostSubmission(task_id=task_id, tenant=tenant, code="unreadable", why=error.diagnosis()[:500], cites=())
+    why = "the router could not handle the submission; its dead letter names the reason"
+    return LostSubmission(task_id=task_id, tenant=tenant, code="internal", why=why, cites=(event.citation(),))

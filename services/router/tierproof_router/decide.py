@@ -1,0 +1,145 @@
+"""The next step of a task. Pure: no I/O, no clock, no chance; the same slip and the same news give the same step.
+
+The smallest capable tier answers first. No check passed, no acceptance. Class C is always confirmed by a person. Every budget is
+counted on the slip and bounded by signed policy, so every task ends.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tierproof_contracts.documents import ClassRule, FleetManifest, RoutingPolicy
+from tierproof_contracts.inference import NotCompleted
+from tierproof_contracts.slip import Slip, Tier, Why
+from tierproof_contracts.verification import NotPassed, Passed, Unverifiable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Ask a tier for an answer."""
+
+    tier: Tier
+    why: Why
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """Propose the answer at this index for release."""
+
+    answer_index: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskPerson:
+    """Wait for a person's word on the answer at this index."""
+
+    answer_index: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abstain:
+    """Decline to answer."""
+
+    code: Literal["unknown-kind", "exhausted", "over-budget", "too-large", "deadline"]
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """End the task for a reason outside the answer."""
+
+    code: Literal["no-worker", "inference", "verification"]
+    rule: str
+
+
+Step = Ask | Accept | AskPerson | Abstain | Fail
+
+
+def admit(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, inputs: frozenset[str], prompt_bytes: int) -> Step:
+    """Decide the first step of an accepted task, from its kind, class, named inputs and size of prompt in bytes."""
+    kind = policy.kinds.get(slip.kind)
+    if kind is None:
+        return Abstain(code="unknown-kind", rule=f"policy knows no kind {slip.kind!r}")
+    rule = kind.classes.get(slip.safety_class)
+    if rule is None:
+        return Abstain(code="unknown-kind", rule=f"policy has no rule for {slip.kind} at class {slip.safety_class}")
+    missing = sorted(set(kind.required_inputs) - inputs)
+    if missing:
+        return Fail(code="verification", rule=f"inputs.{missing[0]}: {slip.kind} cannot be checked without it; add it")
+    if prompt_bytes > kind.prompt_bytes:
+        return Abstain(
+            code="too-large",
+            rule=f"prompt: {prompt_bytes} bytes, kinds.{slip.kind}.prompt_bytes allows {kind.prompt_bytes}",
+        )
+    smallest = rule.ladder[0]
+    return _ask(slip, rule, fleet, smallest, "first", f"{slip.kind}/{slip.safety_class}: ladder starts at {smallest}")
+
+
+def after_failure(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, failure: NotCompleted) -> Step:
+    """Decide what follows when a tier gave no answer."""
+    rule = rule_for(slip, policy)
+    tier = slip.attempts[-1].tier
+    retries = sum(attempt.tier == tier and attempt.why == "retry" for attempt in slip.attempts)
+    if failure.code == "deadline":
+        return Abstain(code="deadline", rule=f"tier {tier} was asked in vain: {failure.detail}"[:500])
+    if failure.code == "bad-schema":  # no tier can take it
+        return Fail(code="inference", rule=f"bad-schema: {failure.detail}"[:500])
+    if failure.another_try and retries < policy.failed_inference_retries:
+        reason = f"tier {tier} {failure.code}: retry {retries + 1} of {policy.failed_inference_retries}"
+        return _ask(slip, rule, fleet, tier, "retry", reason)
+    step = _escalate(slip, rule, fleet, f"tier {tier} {failure.code}")
+    code: Literal["no-worker", "inference"] = "no-worker" if failure.code in {"server-down", "crashed"} else "inference"
+    return Fail(code=code, rule=f"{failure.code}: {failure.detail}"[:500]) if isinstance(step, Abstain) else step
+
+
+def after_verdict(
+    slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, verdict: Passed | NotPassed | Unverifiable
+) -> Step:
+    """Decide what follows a verdict of the deterministic checks."""
+    rule = rule_for(slip, policy)
+    match verdict:
+        case Unverifiable(reason=reason):
+            return Fail(code="verification", rule=reason)
+        case Passed(answer_index=index):
+            # IEC 62304 class C is confirmed by a person, whatever a policy says.
+            if rule.needs_person or slip.safety_class == "C":
+                return AskPerson(answer_index=index, rule=f"{slip.kind}/{slip.safety_class}: a person confirms")
+            return Accept(answer_index=index, rule=f"{slip.kind}/{slip.safety_class}: every check passed")
+        case NotPassed():
+            return _repair(slip, rule, fleet)
+
+
+def rule_for(slip: Slip, policy: RoutingPolicy) -> ClassRule:
+    """Return the rule that an admitted task lives under; `admit` has made sure that there is one."""
+    return policy.kinds[slip.kind].classes[slip.safety_class]
+
+
+def _repair(slip: Slip, rule: ClassRule, fleet: FleetManifest) -> Step:
+    tier = slip.attempts[-1].tier
+    here = sum(attempt.tier == tier and attempt.why in {"repair", "resample"} for attempt in slip.attempts)
+    if slip.repairs < rule.repairs and here < rule.repairs_per_tier:
+        why: Why = "repair" if rule.repair_style == "findings" else "resample"
+        return _ask(slip, rule, fleet, tier, why, f"checks failed: {why} {slip.repairs + 1} of {rule.repairs}")
+    return _escalate(slip, rule, fleet, "checks failed")
+
+
+def _escalate(slip: Slip, rule: ClassRule, fleet: FleetManifest, because: str) -> Step:
+    above = rule.ladder[rule.ladder.index(slip.attempts[-1].tier) + 1 :]
+    if not above:
+        return Abstain(code="exhausted", rule=f"{because}: no tier above {slip.attempts[-1].tier}")
+    if slip.escalations >= rule.escalations:
+        return Abstain(code="exhausted", rule=f"{because}: all {rule.escalations} escalations used")
+    return _ask(
+        slip, rule, fleet, above[0], "escalation", f"{because}: escalation {slip.escalations + 1} of {rule.escalations}"
+    )
+
+
+def _ask(slip: Slip, rule: ClassRule, fleet: FleetManifest, tier: Tier, why: Why, reason: str) -> Ask | Abstain | Fail:
+    if tier not in fleet.tiers:
+        return Fail(code="no-worker", rule=f"{reason}; the fleet manifest has no tier {tier}")
+    cost = fleet.tiers[tier].decode.max_tokens * fleet.tiers[tier].decode.samples
+    if slip.tokens_spent + cost > rule.tokens:
+        return Abstain(code="over-budget", rule=f"{reason}; {slip.tokens_spent} + {cost} tokens exceed {rule.tokens}")
+    return Ask(tier=tier, why=why, rule=reason)

@@ -1,0 +1,199 @@
+"""From a step to the event that carries it. Pure; salts and seeds follow from ids, times from the broker's."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tierproof_contracts.documents import FleetManifest, Reviewers, RoutingPolicy, TierSpec
+from tierproof_contracts.envelope import Citation
+from tierproof_contracts.ids import request_id_of
+from tierproof_contracts.inference import Decode, InferenceRequestedV1, ModelPin
+from tierproof_contracts.slip import Attempt, Slip
+from tierproof_contracts.task import Abstained, Accepted, Failed, TaskAcceptedV1, TaskDecidedV1, TaskSubmittedV1
+from tierproof_contracts.text import Text
+from tierproof_contracts.verification import Candidate, Finding, VerificationRequestedV1
+
+from tierproof_router.decide import Abstain, Ask, Fail
+from tierproof_router.prompts import compose
+
+LARGEST_SEED = 2**53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """The documents that hold for a task."""
+
+    policy: RoutingPolicy
+    fleet: FleetManifest
+
+
+def instant(moment: datetime) -> str:
+    """Return a UTC time as contracts write it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def acceptance(
+    task: TaskSubmittedV1,
+    submission: Citation,
+    stored_at: datetime,
+    documents: tuple[RoutingPolicy, FleetManifest, Reviewers],
+) -> TaskAcceptedV1:
+    """Pin documents and deadline, counted from the moment at which the broker stored the submission."""
+    policy, fleet, reviewers = documents
+    allowed = time_allowed_ms(task, policy)
+    return TaskAcceptedV1(
+        task_id=task.task_id,
+        tenant=task.tenant,
+        kind=task.kind,
+        safety_class=task.safety_class,
+        submission=submission,
+        policy=policy.digest(),
+        fleet=fleet.digest(),
+        reviewers=reviewers.digest(),
+        accepted_at=instant(stored_at),
+        deadline=instant(stored_at + timedelta(milliseconds=allowed)),
+    )
+
+
+def time_allowed_ms(task: TaskSubmittedV1, policy: RoutingPolicy) -> int:
+    """Return the time that a task may take: what it asks for, within what its rule allows."""
+    kind = policy.kinds.get(task.kind)
+    rule = kind.classes.get(task.safety_class) if kind else None
+    if rule is None:
+        return task.time_allowed_ms or policy.grace_ms
+    return min(task.time_allowed_ms or rule.time_allowed_ms, rule.longest_time_allowed_ms)
+
+
+def slip_of(accepted: TaskAcceptedV1, cites: tuple[Citation, ...]) -> Slip:
+    """Return the slip with which a task begins."""
+    return Slip(
+        task_id=accepted.task_id,
+        tenant=accepted.tenant,
+        kind=accepted.kind,
+        safety_class=accepted.safety_class,
+        policy=accepted.policy,
+        fleet=accepted.fleet,
+        reviewers=accepted.reviewers,
+        accepted_at=accepted.accepted_at,
+        deadline=accepted.deadline,
+        cites=cites,
+    )
+
+
+def citing(slip: Slip, *citations: Citation) -> Slip:
+    """Return the slip with more evidence."""
+    return slip.model_copy(update={"cites": (*slip.cites, *citations)})
+
+
+def inference(
+    step: Ask, slip: Slip, task: TaskSubmittedV1, documents: Documents, findings: Sequence[Finding]
+) -> InferenceRequestedV1:
+    """Ask a tier; the slip on the request counts it."""
+    number = len(slip.attempts) + 1
+    request_id = request_id_of(slip.task_id, "inference", number)
+    kind, tier = documents.policy.kinds[slip.kind], documents.fleet.tiers[step.tier]
+    adapter = kind.adapters.get(step.tier)
+    shown = findings if step.why == "repair" else ()
+    return InferenceRequestedV1(
+        request_id=request_id,
+        task_id=slip.task_id,
+        tenant=slip.tenant,
+        tier=step.tier,
+        purpose="answer",
+        prompt=compose(task, kind, shown, request_id),
+        answer_schema=task.inputs.get(kind.answer_schema_input) if kind.answer_schema_input else None,
+        model=_pin(tier, documents.fleet, adapter),
+        decode=_decode(tier, step, request_id),
+        deadline=slip.deadline,
+        slip=_counted(slip, step, tier, request_id, adapter),
+    )
+
+
+def _pin(tier: TierSpec, fleet: FleetManifest, adapter: str | None) -> ModelPin:
+    return ModelPin(
+        name=tier.model,
+        weights=tier.weights,
+        tokenizer=tier.tokenizer,
+        engine=tier.engine,
+        decode_mode=tier.decode_mode,
+        adapter=fleet.adapters[adapter] if adapter else None,
+    )
+
+
+def _decode(tier: TierSpec, step: Ask, request_id: str) -> Decode:
+    resampled = step.why == "resample"
+    return Decode(
+        max_tokens=tier.decode.max_tokens,
+        temperature_micro=tier.decode.resample_temperature_micro if resampled else tier.decode.temperature_micro,
+        top_p_micro=tier.decode.top_p_micro,
+        seed=int.from_bytes(hashlib.sha256(request_id.encode()).digest()[:8]) % LARGEST_SEED,
+        samples=tier.decode.samples,
+    )
+
+
+def _counted(slip: Slip, step: Ask, tier: TierSpec, request_id: str, adapter: str | None) -> Slip:
+    attempt = Attempt(
+        number=len(slip.attempts) + 1,
+        tier=step.tier,
+        adapter=adapter,
+        why=step.why,
+        rule=step.rule[:200],
+        request_id=request_id,
+        max_tokens=tier.decode.max_tokens,
+        samples=tier.decode.samples,
+    )
+    return slip.model_copy(
+        update={
+            "attempts": (*slip.attempts, attempt),
+            "repairs": slip.repairs + (step.why in {"repair", "resample"}),
+            "escalations": slip.escalations + (step.why == "escalation"),
+            "tokens_spent": slip.tokens_spent + tier.decode.max_tokens * tier.decode.samples,
+        }
+    )
+
+
+def verification(
+    slip: Slip, task: TaskSubmittedV1, candidates: tuple[Candidate, ...], settled: Citation
+) -> VerificationRequestedV1:
+    """Ask for a verdict on the answers of the slip's last request."""
+    return VerificationRequestedV1(
+        request_id=request_id_of(slip.task_id, "verification", len(slip.attempts)),
+        task_id=slip.task_id,
+        tenant=slip.tenant,
+        kind=slip.kind,
+        candidates=candidates,
+        inputs=task.inputs,
+        inference=settled,
+        deadline=slip.deadline,
+        slip=slip,
+    )
+
+
+def decision(
+    slip: Slip, outcome: Accepted | Abstained | Failed, because: str, review: str | None = None
+) -> TaskDecidedV1:
+    """Propose the task's outcome, with everything that led to it."""
+    return TaskDecidedV1(
+        task_id=slip.task_id,
+        tenant=slip.tenant,
+        kind=slip.kind,
+        safety_class=slip.safety_class,
+        outcome=outcome,
+        because=because[:500],
+        cites=slip.cites,
+        review=review,
+        slip=slip,
+    )
+
+
+def declined(step: Abstain | Fail) -> Abstained | Failed:
+    """Return the outcome of a task that gets no answer."""
+    if isinstance(step, Abstain):
+        return Abstained(code=step.code, detail=step.rule[:500])
+    return Failed(code=step.code, detail=step.rule[:500])
+
+
+def accepted(slip: Slip, answer: Text, confirmed_by: str | None = None) -> Accepted:
+    """Return the outcome of a task whose answer passed its checks."""
+    return Accepted(answer=answer.ref(), tier=slip.attempts[-1].tier, confirmed_by=confirmed_by)

@@ -1,0 +1,189 @@
+"""What the handlers share: reading a task's context back from the bus, and publishing the step that was decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, assert_never
+
+from tierproof_bus import Bus, Raw, Received, Transient
+from tierproof_contracts import subjects
+from tierproof_contracts.catalogue import read_event
+from tierproof_contracts.envelope import Envelope
+from tierproof_contracts.errors import ContractError
+from tierproof_contracts.inference import InferenceRequestedV1, NotCompleted
+from tierproof_contracts.review import ReviewDecidedV1, ReviewExpiredV1, ReviewRequestedV1
+from tierproof_contracts.slip import Slip
+from tierproof_contracts.task import (
+    Abstained,
+    Accepted,
+    Failed,
+    TaskAcceptedV1,
+    TaskDecidedV1,
+    TaskExpiredV1,
+    TaskSubmittedV1,
+)
+from tierproof_contracts.text import commitment_to
+from tierproof_contracts.verification import (
+    Candidate,
+    Finding,
+    NotPassed,
+    Passed,
+    Unverifiable,
+    VerificationRequestedV1,
+)
+
+from tierproof_router import events
+from tierproof_router.decide import Abstain, Accept, Ask, AskPerson, Fail, Step, after_failure, after_verdict, rule_for
+from tierproof_router.events import Documents
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """A task's slip, submission and pinned documents, and the event that the router answers."""
+
+    slip: Slip
+    task: TaskSubmittedV1
+    documents: Documents
+    cause: Received[Any]
+
+
+async def documents_of(slip: Slip, bus: Bus) -> Documents:
+    """Return the documents that the task's acceptance pinned."""
+    return Documents(
+        policy=await bus.document("routing-policy", slip.policy), fleet=await bus.document("fleet-manifest", slip.fleet)
+    )
+
+
+async def inference_request(tier: str, request_id: str, bus: Bus) -> Received[InferenceRequestedV1]:
+    """Return the router's own request that a settlement names; raises Transient while it cannot be read."""
+    return _found(await bus.read(InferenceRequestedV1, subjects.inference_requested(tier, request_id)), request_id)
+
+
+async def verification_request(kind: str, request_id: str, bus: Bus) -> Received[VerificationRequestedV1]:
+    """Return the router's own request that a settlement names; raises Transient while it cannot be read."""
+    return _found(
+        await bus.read(VerificationRequestedV1, subjects.verification_requested(kind, request_id)), request_id
+    )
+
+
+def _found(found: T | None, request_id: str) -> T:
+    if found is None:
+        raise Transient(f"request {request_id} cannot be read back yet")
+    return found
+
+
+async def context(
+    request: Received[InferenceRequestedV1] | Received[VerificationRequestedV1], news: Received[Any] | None, bus: Bus
+) -> Context:
+    """Return the context of a request, with the request and what settled it as evidence."""
+    citations = [request.citation, *([news.citation] if news else [])]
+    slip = events.citing(request.data.slip, *citations)
+    task = await bus.read(TaskSubmittedV1, subjects.task_submitted(slip.tenant, slip.task_id))
+    documents = await documents_of(slip, bus)
+    return Context(slip=slip, task=_found(task, slip.task_id).data, documents=documents, cause=news or request)
+
+
+async def set_deadline(slip: Slip, pinned: Envelope[TaskAcceptedV1], bus: Bus) -> None:
+    """Leave the task's deadline with the broker."""
+    expiry = TaskExpiredV1(task_id=slip.task_id, tenant=slip.tenant, deadline=slip.deadline)
+    at = datetime.fromisoformat(slip.deadline)
+    await bus.publish_after(expiry, at=at, timer=subjects.timer_set("task", slip.task_id), cause=pinned)
+
+
+async def is_decided(task_id: str, bus: Bus) -> bool:
+    """Tell whether the task has its outcome."""
+    return await bus.read(TaskDecidedV1, subjects.task_decided(task_id)) is not None
+
+
+async def take(
+    step: Step,
+    context: Context,
+    bus: Bus,
+    *,
+    findings: Sequence[Finding] = (),
+    candidates: Sequence[Candidate] = (),
+    verdict: Passed | NotPassed | Unverifiable | None = None,
+) -> None:
+    """Publish the event of a step."""
+    slip = context.slip
+    match step:
+        case Ask():
+            request = events.inference(step, slip, context.task, context.documents, findings)
+            await bus.publish(request, cause=context.cause)
+        case Accept(answer_index=index, rule=rule):
+            outcome = events.accepted(slip, candidates[index].text)
+            await bus.publish(events.decision(slip, outcome, rule), cause=context.cause)
+        case AskPerson(answer_index=index, rule=rule):
+            await ask_person(context, candidates[index], rule, verdict, bus)
+        case Abstain() | Fail():
+            await bus.publish(events.decision(slip, events.declined(step), step.rule), cause=context.cause)
+        case unreachable:
+            assert_never(unreachable)
+
+
+async def ask_person(
+    context: Context, candidate: Candidate, rule: str, verdict: Passed | NotPassed | Unverifiable | None, bus: Bus
+) -> None:
+    """Put a verified answer before a person, with a deadline of its own, unless the task has ended meanwhile."""
+    slip = context.slip
+    if await is_decided(slip.task_id, bus):
+        return
+    rules = rule_for(slip, context.documents.policy)
+    deadline = context.cause.stored_at + timedelta(milliseconds=rules.review_time_ms)
+    request = ReviewRequestedV1(
+        task_id=slip.task_id,
+        tenant=slip.tenant,
+        kind=slip.kind,
+        safety_class=slip.safety_class,
+        because=rule,
+        prompt=context.task.prompt,
+        answer=candidate.text,
+        tier=slip.attempts[-1].tier,
+        checks=verdict.checks if isinstance(verdict, Passed) else (),
+        deadline=events.instant(deadline),
+        slip=slip,
+    )
+    asked = await bus.publish(request, cause=context.cause)
+    expiry = ReviewExpiredV1(
+        task_id=slip.task_id,
+        tenant=slip.tenant,
+        review_request=asked.envelope.id,
+        deadline=asked.envelope.data.deadline,
+    )
+    at = datetime.fromisoformat(asked.envelope.data.deadline)
+    await bus.publish_after(expiry, at=at, timer=subjects.timer_set("review", slip.task_id), cause=asked.envelope)
+
+
+def outcome_of_review(
+    asked: Received[ReviewRequestedV1], said: Received[ReviewDecidedV1], slip: Slip
+) -> tuple[Accepted | Abstained | Failed, str]:
+    """Return what a person's word leads to: it counts only for the answer that was put before them."""
+    answer = asked.data.answer
+    if said.data.review_request != asked.id or said.data.answer != commitment_to(answer.text, answer.salt):
+        why = "the review decision names another request or another answer"
+        return Failed(code="bad-review", detail=why), why
+    if said.data.verdict == "reject":
+        why = f"{said.data.printed_name} rejected the answer"
+        return Abstained(code="review-rejected", detail=why), why
+    return events.accepted(slip, answer, said.id), f"{said.data.printed_name} confirmed the answer"
+
+
+async def give_up_request(message: Raw, bus: Bus) -> None:
+    """Take a request whose handler never ended as a failed settlement; other messages have other nets."""
+    try:
+        event = read_event(message.content)
+    except ContractError:
+        return
+    if isinstance(event.data, InferenceRequestedV1):
+        request = await inference_request(event.data.tier, event.data.request_id, bus)
+        lost = await context(request, None, bus)
+        failure = NotCompleted(code="crashed", detail="the worker gave the request up", another_try=False)
+        step = after_failure(lost.slip, lost.documents.policy, lost.documents.fleet, failure)
+        await take(step, lost, bus)
+    elif isinstance(event.data, VerificationRequestedV1):
+        checks = await verification_request(event.data.kind, event.data.request_id, bus)
+        lost = await context(checks, None, bus)
+        unverifiable = Unverifiable(reason="the verifier gave the request up")
+        await take(after_verdict(lost.slip, lost.documents.policy, lost.documents.fleet, unverifiable), lost, bus)

@@ -45,7 +45,6 @@ class ClassRule(_Strict):
     escalations: int = Field(ge=0)
     tokens: int = Field(ge=1)
     needs_person: bool
-    when_exhausted: Literal["abstain", "review"] = "abstain"
     time_allowed_ms: int = Field(ge=100)
     longest_time_allowed_ms: int = Field(ge=100)
     review_time_ms: int = Field(ge=1000)

@@ -13,7 +13,7 @@ from tierproof_proofs.keys import Verifier
 
 from tierproof_bus.documents import Documents, signers_in
 from tierproof_bus.link import Link, connect
-from tierproof_bus.messages import Published, Received, read
+from tierproof_bus.messages import Published, Raw, Received, read
 from tierproof_bus.publish import Publisher
 from tierproof_bus.settings import BusSettings
 from tierproof_bus.streams import JetStreams, Streams
@@ -87,6 +87,10 @@ class Bus:
         """Return the event of any known type at a sequence, None when there is none; raises as `read` does."""
         found = await self._streams.at(stream, sequence)
         return read(found, type(read_event(found.content).data)) if found else None
+
+    async def read_raw(self, stream: str, sequence: int) -> Raw | None:
+        """Return the message at a sequence as it came, readable or not; None when there is none."""
+        return await self._streams.at(stream, sequence)
 
     @overload
     async def document(self, name: Literal["routing-policy"], digest: str) -> RoutingPolicy: ...

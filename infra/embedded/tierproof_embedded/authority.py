@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64encode
-from dataclasses import dataclass
 
 from tierproof_contracts.documents import Reviewer, Reviewers
 from tierproof_proofs.errors import ProofError
@@ -14,18 +13,11 @@ from tierproof_embedded import ledger
 from tierproof_embedded.documents import SignedDocument, Steering, fleet_folder, read_document, sign
 from tierproof_embedded.errors import StepFailed
 from tierproof_embedded.layout import Layout
+from tierproof_embedded.notice import Notice
 from tierproof_embedded.ports import write_whole
 from tierproof_embedded.settings import EmbeddedSettings
 
 DEMO_REVIEWER = "demo-reviewer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """One line for the person who starts the stack; a `loud` one must not be overlooked."""
-
-    text: str
-    loud: bool = False
 
 
 def establish(layout: Layout, settings: EmbeddedSettings) -> list[Notice]:

@@ -14,11 +14,10 @@ from rich.console import Console
 
 from tierproof_embedded import detached
 from tierproof_embedded import doctor as examination
-from tierproof_embedded.authority import Notice
 from tierproof_embedded.errors import EmbeddedError
 from tierproof_embedded.follow import follow, last_lines, logs_of
+from tierproof_embedded.notice import Notice
 from tierproof_embedded.settings import EmbeddedSettings
-from tierproof_embedded.stack import supervisor_for
 
 Home = Annotated[Path | None, typer.Option("--home", help="State folder; TIERPROOF_HOME or .tierproof by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -59,6 +58,8 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded stack: broker, database, model server, services."""
+    from tierproof_embedded.stack import supervisor_for  # noqa: PLC0415 - half a second that the other commands need not wait
+
     settings = _settings(home, tuple(parts or ()))
     console = Console(stderr=as_json, soft_wrap=True, highlight=False)
     began = time.monotonic()

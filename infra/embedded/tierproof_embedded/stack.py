@@ -18,12 +18,13 @@ from tierproof_bus.settings import BusSettings
 
 from tierproof_embedded import endpoints as places
 from tierproof_embedded import keys, ledger, servers
-from tierproof_embedded.authority import Notice, establish
+from tierproof_embedded.authority import establish
 from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import NoSuchPart, StepFailed
 from tierproof_embedded.first_steps import lay_out
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.model_server import model_parts
+from tierproof_embedded.notice import Notice
 from tierproof_embedded.plan import with_needs
 from tierproof_embedded.running import all_ready, supervised
 from tierproof_embedded.services import Service, service_part, step_part

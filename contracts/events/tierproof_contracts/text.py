@@ -59,9 +59,8 @@ def is_text(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Tell whether a JSON value is a carried text, and not an object that happens to have the same keys (named inputs, say)."""
     return (
         isinstance(value, Mapping)
-        and value.keys() == {"text", "salt"}
-        and isinstance(value["text"], str)
-        and isinstance(value["salt"], str)
+        and isinstance(value.get("text"), str)
+        and isinstance(value.get("salt"), str)
         and _SALT.fullmatch(value["salt"]) is not None
     )
 
@@ -69,7 +68,9 @@ def is_text(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 def sealed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return a JSON value with each carried text replaced by its commitment and size."""
     if is_text(value):
-        return {"commitment": commitment_to(value["text"], value["salt"]), "size": len(value["text"].encode())}
+        # What a later release says beside a text stays; the text goes all the same.
+        beside = {key: sealed(inner) for key, inner in value.items() if key not in {"text", "salt"}}
+        return {**beside, "commitment": commitment_to(value["text"], value["salt"]), "size": len(value["text"].encode())}
     if isinstance(value, Mapping):
         return {key: sealed(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

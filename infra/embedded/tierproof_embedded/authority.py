@@ -2,8 +2,10 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
 
-from tierproof_contracts.documents import Reviewer, Reviewers
+from tierproof_contracts.documents import FleetManifest, Reviewer, Reviewers
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key
 from tierproof_proofs.note import NoteSigner
@@ -11,29 +13,33 @@ from tierproof_proofs.trust import Trust
 
 from tierproof_embedded import ledger
 from tierproof_embedded.documents import SignedDocument, Steering, fleet_folder, read_document, sign
-from tierproof_embedded.errors import StepFailed
+from tierproof_embedded.errors import BadDocument, StepFailed
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.notice import Notice
+from tierproof_embedded.pins import Pins, filled, open_pins
 from tierproof_embedded.ports import write_whole
 from tierproof_embedded.settings import EmbeddedSettings
 
 DEMO_REVIEWER = "demo-reviewer"
 
 
-def establish(layout: Layout, settings: EmbeddedSettings) -> list[Notice]:
-    """Create keys that are missing, sign the documents, write the trust file. Raises BadDocument and StepFailed."""
+def establish(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], Pins]) -> list[Notice]:
+    """Create keys that are missing, sign the documents, write the trust file. Raises BadDocument and StepFailed.
+
+    `pins` is asked only when a fleet manifest leaves digests open.
+    """
     try:
-        return _established(layout, settings)
+        return _established(layout, settings, pins)
     except ProofError as error:
         raise StepFailed(step="taking the keys of this folder", said=error.diagnosis()) from error
 
 
-def _established(layout: Layout, settings: EmbeddedSettings) -> list[Notice]:
+def _established(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], Pins]) -> list[Notice]:
     signer = load_or_create_key(layout.keys / "documents.pem")
     reviewer = load_or_create_key(layout.keys / f"{DEMO_REVIEWER}.pem")
     log = NoteSigner(name=settings.log_name, signer=load_or_create_key(ledger.log_key(layout)))
     folder = settings.fleet or fleet_folder()
-    documents: list[Steering] = [read_document(path) for path in sorted(folder.glob("*.json"))]
+    documents = [_pinned(read_document(path), path, pins) for path in sorted(folder.glob("*.json"))]
     reviewers = next((document for document in documents if isinstance(document, Reviewers)), None)
     if reviewers is None:
         reviewers = demo_reviewers(reviewer)
@@ -48,6 +54,16 @@ def _established(layout: Layout, settings: EmbeddedSettings) -> list[Notice]:
     )
     write_whole(layout.trust, trust.to_json())
     return notices(signed, layout)
+
+
+def _pinned(document: Steering, path: Path, pins: Callable[[], Pins]) -> Steering:
+    if not isinstance(document, FleetManifest) or not open_pins(document):
+        return document
+    found = filled(document, pins())
+    still_open = open_pins(found)
+    if still_open:
+        raise BadDocument(path=path, why=f"{still_open[0]} is open, and no local model server can fill it")
+    return found
 
 
 def demo_reviewers(reviewer: Ed25519Signer) -> Reviewers:

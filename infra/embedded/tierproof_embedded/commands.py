@@ -68,7 +68,7 @@ def up(
         console.print(f"{time.monotonic() - began:6.1f} s  {part}: {phase}", markup=False)
 
     with _refusals(as_json=as_json):
-        supervisor, notices = supervisor_for(settings)
+        supervisor, notices = supervisor_for(settings, lambda message: console.print(message, markup=False))
         _show(notices, console)
         if not detach:
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -8,7 +8,7 @@ async with running_stack(EmbeddedSettings(home=folder)) as stack:
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import NoSuchPart, StepFailed
 from tierproof_embedded.first_steps import lay_out
 from tierproof_embedded.layout import Layout
-from tierproof_embedded.model_server import model_parts
+from tierproof_embedded.model_server import local_pins, model_parts
 from tierproof_embedded.notice import Notice
 from tierproof_embedded.plan import with_needs
 from tierproof_embedded.running import all_ready, supervised
@@ -32,6 +32,10 @@ from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.supervisor import Part, Supervisor
 
 FIRST_STEPS = "first-steps"
+
+
+def _silent(_message: str) -> None:
+    """Nobody wants to hear how preparation advances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +131,7 @@ def services_of(settings: EmbeddedSettings, endpoints: Endpoints, model_ready: t
     )
 
 
-def prepare(settings: EmbeddedSettings) -> Prepared:
+def prepare(settings: EmbeddedSettings, progress: Callable[[str], None] = _silent) -> Prepared:
     """Create what must exist before anything starts: folders, ports, keys, signed documents. Raises EmbeddedError."""
     layout = settings.layout
     layout.prepare()
@@ -135,7 +139,7 @@ def prepare(settings: EmbeddedSettings) -> Prepared:
     endpoints = places.choose(layout, settings, names)
     for user in servers.users(settings.tenants):
         keys.user_keys(layout.keys, [user.name])
-    notices = establish(layout, settings)
+    notices = establish(layout, settings, lambda: local_pins(layout, settings, progress))
     parts = [*_servers(settings, endpoints), *_steps(settings, endpoints)]
     models = model_parts(layout, settings, endpoints)
     services = services_of(settings, endpoints, tuple(part.name for part in models))
@@ -183,16 +187,21 @@ def _service_part(service: Service, layout: Layout, settings: EmbeddedSettings, 
     )
 
 
-def supervisor_for(settings: EmbeddedSettings) -> tuple[Supervisor, tuple[Notice, ...]]:
+def supervisor_for(
+    settings: EmbeddedSettings, progress: Callable[[str], None] = _silent
+) -> tuple[Supervisor, tuple[Notice, ...]]:
     """Prepare a state folder and return the supervisor of its parts, not running yet, with what a person should know."""
-    prepared = prepare(settings)
+    prepared = prepare(settings, progress)
     return Supervisor(prepared.parts, prepared.layout, settings.tuning), prepared.notices
 
 
 @asynccontextmanager
-async def running_stack(settings: EmbeddedSettings) -> AsyncIterator[Stack]:
-    """Run a whole stack until the block ends. Raises EmbeddedError when it cannot be prepared or does not become ready."""
-    prepared = await asyncio.to_thread(prepare, settings)
+async def running_stack(settings: EmbeddedSettings, progress: Callable[[str], None] = _silent) -> AsyncIterator[Stack]:
+    """Run a whole stack until the block ends; `progress` hears what the preparation does.
+
+    Raises EmbeddedError when the stack cannot be prepared or does not become ready.
+    """
+    prepared = await asyncio.to_thread(prepare, settings, progress)
     async with supervised(prepared.parts, prepared.layout, settings.tuning, settings.start_patience) as supervisor:
         yield Stack(prepared, supervisor)
 

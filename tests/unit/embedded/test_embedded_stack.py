@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from tierproof_bus.documents import opened
 from tierproof_contracts import topology
-from tierproof_contracts.documents import DsseEnvelope, Reviewers
+from tierproof_contracts.documents import DsseEnvelope, FleetManifest, Reviewers
 from tierproof_embedded import authority, cluster, doctor, endpoints, ledger, ports, servers, services
 from tierproof_embedded.authority import establish
 from tierproof_embedded.errors import BadDocument, NoSuchLog, NoSuchPart
 from tierproof_embedded.follow import added_since, last_lines, logs_of
 from tierproof_embedded.layout import Layout
+from tierproof_embedded.pins import OPEN, Pins
 from tierproof_embedded.services import Service
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import prepare
@@ -32,6 +33,20 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedSetting
     return found
 
 
+def no_pins() -> Pins:
+    raise AssertionError("there is no manifest to fill")
+
+
+def manifest_file(settings: EmbeddedSettings, **digests: str) -> Path:
+    assert settings.fleet is not None
+    manifest = json.loads((ROOT / "infra" / "fleet" / "fleet-manifest.json").read_text())
+    for spec in manifest["tiers"].values():
+        spec.update(digests)
+    path = settings.fleet / "fleet-manifest.json"
+    path.write_text(json.dumps(manifest))
+    return path
+
+
 def reviewers_file(settings: EmbeddedSettings, version: str) -> Path:
     assert settings.fleet is not None
     path = settings.fleet / "reviewers.json"
@@ -43,7 +58,7 @@ def reviewers_file(settings: EmbeddedSettings, version: str) -> Path:
 
 @pytest.mark.requirement("LED-proof")
 def test_what_the_folder_signs_verifies_against_its_trust_file(settings: EmbeddedSettings) -> None:
-    establish(settings.layout, settings)
+    establish(settings.layout, settings, no_pins)
     trust = Trust.from_json(settings.layout.trust.read_text())
     row = json.loads((settings.layout.documents / "in-force.json").read_text())[0]
     envelope = DsseEnvelope.model_validate_json((settings.layout.documents / row["file"]).read_text())
@@ -55,18 +70,18 @@ def test_what_the_folder_signs_verifies_against_its_trust_file(settings: Embedde
 
 def test_what_is_signed_for_the_first_time_is_said_loudly(settings: EmbeddedSettings) -> None:
     reviewers_file(settings, "1")
-    first = establish(settings.layout, settings)
+    first = establish(settings.layout, settings, no_pins)
     assert all(notice.loud for notice in first)
     digest = json.loads((settings.layout.documents / "in-force.json").read_text())[0]["digest"]
     assert any(digest in notice.text for notice in first)
-    assert establish(settings.layout, settings) == []
+    assert establish(settings.layout, settings, no_pins) == []
     reviewers_file(settings, "2")
-    assert len(establish(settings.layout, settings)) == 2
+    assert len(establish(settings.layout, settings, no_pins)) == 2
 
 
 def test_delivered_reviewers_replace_the_demo_one(settings: EmbeddedSettings) -> None:
     reviewers_file(settings, "1")
-    establish(settings.layout, settings)
+    establish(settings.layout, settings, no_pins)
     assert set(Trust.from_json(settings.layout.trust.read_text()).reviewers) == {"r-viewer"}
 
 
@@ -74,7 +89,31 @@ def test_a_document_that_cannot_be_read_is_named(settings: EmbeddedSettings) -> 
     assert settings.fleet is not None
     (settings.fleet / "routing-policy.json").write_text('{"document": "routing-policy", "version": "1", "speed": 3}')
     with pytest.raises(BadDocument, match=r"routing-policy\.json: .*; mend the document"):
-        establish(settings.layout, settings)
+        establish(settings.layout, settings, no_pins)
+
+
+@pytest.mark.requirement("S1.2-pinned")
+def test_open_digests_of_the_manifest_are_those_of_the_local_model(settings: EmbeddedSettings) -> None:
+    kept = "sha256:" + "a" * 64
+    manifest_file(settings, weights=OPEN, tokenizer=OPEN, engine=kept)
+    local = Pins(weights="sha256:" + "1" * 64, tokenizer="sha256:" + "2" * 64, engine="sha256:" + "3" * 64)
+    establish(settings.layout, settings, lambda: local)
+    row = json.loads((settings.layout.documents / "in-force.json").read_text())[0]
+    envelope = DsseEnvelope.model_validate_json((settings.layout.documents / row["file"]).read_text())
+    trust = Trust.from_json(settings.layout.trust.read_text())
+    signed = opened(envelope, "fleet-manifest", row["digest"], trust.documents)
+    assert isinstance(signed, FleetManifest)
+    found = {(spec.weights, spec.tokenizer, spec.engine) for spec in signed.tiers.values()}
+    assert found == {(local.weights, local.tokenizer, kept)}
+
+
+@pytest.mark.requirement("S1.2-pinned")
+def test_a_manifest_with_open_digests_is_never_signed(settings: EmbeddedSettings) -> None:
+    manifest_file(settings, weights=OPEN)
+    nothing_known = Pins(weights=OPEN, tokenizer=OPEN, engine=OPEN)
+    with pytest.raises(BadDocument, match=r"tiers\.s\.weights is open"):
+        establish(settings.layout, settings, lambda: nothing_known)
+    assert list(settings.layout.documents.glob("fleet-manifest*")) == []
 
 
 def test_every_private_file_is_the_owners_alone(settings: EmbeddedSettings) -> None:

@@ -61,9 +61,11 @@ CREATE TABLE ledger.tile (
     PRIMARY KEY (level, n)
 );
 
+-- `leaves` are the hashes that this checkpoint added, so that `verify` can name the one entry that was altered.
 CREATE TABLE ledger.checkpoint (
-    size bigint PRIMARY KEY CHECK (size > 0),
-    note text NOT NULL
+    size   bigint PRIMARY KEY CHECK (size > 0),
+    note   text NOT NULL,
+    leaves bytea NOT NULL CHECK (length(leaves) > 0 AND length(leaves) % 32 = 0)
 );
 
 -- One row per sequencer that ever took office; a writer with an older term may not commit.
@@ -162,7 +164,7 @@ CREATE VIEW ledger.v_entry AS
            ledger.json_of(canonical) AS entry, canonical, leaf_hash
     FROM ledger.entry;
 CREATE VIEW ledger.v_outcome AS SELECT task_id, seq, status, decision FROM ledger.outcome;
-CREATE VIEW ledger.v_checkpoint AS SELECT size, note FROM ledger.checkpoint;
+CREATE VIEW ledger.v_checkpoint AS SELECT size, note, leaves FROM ledger.checkpoint;
 CREATE VIEW ledger.v_tile AS SELECT level, n, hashes FROM ledger.tile;
 CREATE VIEW ledger.v_ingest_key AS SELECT stream, stream_seq, seq, disposition, event_id FROM ledger.ingest_key;
 CREATE VIEW ledger.v_sealed_text AS

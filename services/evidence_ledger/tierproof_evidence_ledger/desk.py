@@ -3,7 +3,7 @@
 It is learnt from entries alone, in their order: at start from the stored ones, afterwards from each new one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,6 +61,7 @@ class Desk:
     reviewers: dict[str, Reviewers] = field(default_factory=dict)
     grace: dict[str, timedelta] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()
+    waiting: dict[str, OpenTask] = field(default_factory=dict)
 
     def learn(self, entry: Mapping[str, Any]) -> frozenset[str]:
         """Take in an entry and return the names under which waiting decisions may have missed it."""
@@ -75,12 +76,16 @@ class Desk:
     def forget(self, task_id: str) -> None:
         """Take a task with its outcome off the desk."""
         self.tasks.pop(task_id, None)
+        self.waiting.pop(task_id, None)
 
-    def waiting_for(self, arrived: frozenset[str]) -> Iterator[OpenTask]:
-        """Yield tasks whose decision waits for something that has arrived."""
-        for task in self.tasks.values():
-            if task.missing & arrived:
-                yield task
+    def wait(self, task: OpenTask, missing: frozenset[str]) -> None:
+        """Keep a task's decision until one of the missing names arrives."""
+        task.missing = missing
+        self.waiting[task.task_id] = task
+
+    def waiting_for(self, arrived: frozenset[str]) -> list[OpenTask]:
+        """Return tasks whose decision waits for something that has arrived."""
+        return [task for task in self.waiting.values() if not task.missing.isdisjoint(arrived)]
 
     def overdue(self, now: datetime) -> list[OpenTask]:
         """Return tasks whose deadline, or review deadline, and grace have passed."""

@@ -15,12 +15,13 @@ from tierproof_evidence_ledger import canonical as forms
 from tierproof_evidence_ledger.decide import Recorded
 from tierproof_evidence_ledger.desk import Desk
 from tierproof_evidence_ledger.release import Position, released_event
-from tierproof_evidence_ledger.rulings import PlannedRelease, planned_releases
+from tierproof_evidence_ledger.rulings import PlannedRelease, given_up, planned_releases
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.store import Batch, IngestKey, Outcome, Store, recorded_in
 from tierproof_evidence_ledger.tree import Tree
 
 _log = structlog.get_logger()
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,7 +73,9 @@ class Recorder:
     highest: dict[str, int]
     announce_every: timedelta
     catching_up: frozenset[str] = frozenset()
-    announced: tuple[int, datetime] = (0, datetime.min.replace(tzinfo=UTC))
+    announced: tuple[int, datetime] = (0, LONG_AGO)
+    sweep_every: timedelta = timedelta(0)
+    swept_at: datetime = LONG_AGO
     stored_texts: dict[str, None] = field(default_factory=dict)
     texts_remembered: int = 20_000
 
@@ -86,7 +89,8 @@ class Recorder:
         draft = _Draft(first_seq=self.tree.size, recorded_at=written(now))
         await self._take_in(draft, messages)
         fresh = {event_id: recorded for event_id, (recorded, _) in draft.events.items()}
-        planned = await planned_releases(self.desk, self.store, fresh, draft.arrived | self.catching_up, now)
+        planned = await planned_releases(self.desk, self.store, fresh, draft.arrived | self.catching_up)
+        planned += self._overdue(now)
         self._release(draft, planned)
         tree = self._grow(draft)
         self._announce(draft.batch, tree.size, now)
@@ -145,6 +149,13 @@ class Recorder:
         self.desk.learn(orjson.loads(content))
         _log.warning("message.rejected", stream=message.stream, stream_seq=message.sequence, reason=reading.reason)
 
+    def _overdue(self, now: datetime) -> list[PlannedRelease]:
+        """Give up tasks whose time is over, looking once per `sweep_every`."""
+        if now - self.swept_at < self.sweep_every:
+            return []
+        self.swept_at = now
+        return given_up(self.desk, now)
+
     def _release(self, draft: _Draft, planned: Sequence[PlannedRelease]) -> None:
         size = draft.next_seq + len(planned)
         for plan in planned:
@@ -162,10 +173,11 @@ class Recorder:
             draft.batch.outbox.append(("release", seq))
 
     def _grow(self, draft: _Draft) -> Tree:
-        tree, draft.batch.tiles = self.tree.grown(leaf_hash(content) for _, content in draft.batch.entries)
-        if tree.size > self.tree.size:
+        leaves = [leaf_hash(content) for _, content in draft.batch.entries]
+        tree, draft.batch.tiles = self.tree.grown(leaves)
+        if leaves:
             checkpoint = Checkpoint(origin=self.signer.name, size=tree.size, root=tree.frontier.root())
-            draft.batch.checkpoint = (tree.size, sign_checkpoint(checkpoint, self.signer))
+            draft.batch.checkpoint = (tree.size, sign_checkpoint(checkpoint, self.signer), b"".join(leaves))
         return tree
 
     def _announce(self, batch: Batch, size: int, now: datetime) -> None:

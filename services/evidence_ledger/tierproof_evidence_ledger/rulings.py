@@ -46,7 +46,7 @@ class PlannedRelease:
 
 
 async def planned_releases(
-    desk: Desk, records: Records, fresh: Mapping[str, Recorded], arrived: frozenset[str], now: datetime
+    desk: Desk, records: Records, fresh: Mapping[str, Recorded], arrived: frozenset[str]
 ) -> list[PlannedRelease]:
     """Return what goes out, and take it off the desk. `fresh` are the batch's events, `arrived` what decisions may have missed."""
     await _take_off_settled(desk, records, fresh)
@@ -54,14 +54,24 @@ async def planned_releases(
     events = await _evidence(records, fresh, tasks.values())
     planned = []
     for task in tasks.values():
-        ruling = _ruling(desk, task, events)
-        planned += _followed(task, ruling)
-    for plan in planned:
-        desk.forget(plan.task.task_id)
-    for task in desk.overdue(now):
-        planned.append(_given_up(task))
-        desk.forget(task.task_id)
+        match ruling := _ruling(desk, task, events):
+            case Wait(missing=missing):
+                desk.wait(task, missing)
+                _log.info("decision.waits", task_id=task.task_id, missing=sorted(missing)[:5])
+            case AlreadyReleased() | ReleaseAsFailure() | Release():
+                desk.forget(task.task_id)
+                planned += _planned(task, ruling)
+            case _:
+                assert_never(ruling)
     return planned
+
+
+def given_up(desk: Desk, now: datetime) -> list[PlannedRelease]:
+    """Return the failures of tasks whose time is over, and take them off the desk."""
+    overdue = desk.overdue(now)
+    for task in overdue:
+        desk.forget(task.task_id)
+    return [_given_up(task) for task in overdue]
 
 
 async def _take_off_settled(desk: Desk, records: Records, fresh: Mapping[str, Recorded]) -> None:
@@ -104,13 +114,9 @@ def _ruling(desk: Desk, task: OpenTask, events: Mapping[str, Recorded]) -> Rulin
     return decide(TaskDecidedV1.model_validate(task.decision["data"]), evidence)
 
 
-def _followed(task: OpenTask, ruling: Ruling) -> list[PlannedRelease]:
+def _planned(task: OpenTask, ruling: AlreadyReleased | ReleaseAsFailure | Release) -> list[PlannedRelease]:
     match ruling:
         case AlreadyReleased():
-            return []
-        case Wait(missing=missing):
-            task.missing = missing
-            _log.info("decision.waits", task_id=task.task_id, missing=sorted(missing)[:5])
             return []
         case ReleaseAsFailure(reason=reason):
             _log.warning("decision.refused", task_id=task.task_id, reason=reason)
@@ -120,8 +126,6 @@ def _followed(task: OpenTask, ruling: Ruling) -> list[PlannedRelease]:
             signed = None if review is None else ReviewDecidedV1.model_validate(review.data).model_dump(mode="json")
             outcome = released_outcome(decision)
             return [PlannedRelease(task=task, outcome=outcome, because=decision.because, review=signed)]
-        case _:
-            assert_never(ruling)
 
 
 def _given_up(task: OpenTask) -> PlannedRelease:

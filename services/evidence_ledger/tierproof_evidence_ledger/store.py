@@ -49,12 +49,12 @@ class Outcome:
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """What one transaction appends. `entries` are (seq, canonical bytes); the checkpoint is (size, note)."""
+    """What one transaction appends. `entries` are (seq, canonical bytes); the checkpoint is (size, note, leaf hashes it adds)."""
 
     entries: list[tuple[int, bytes]] = field(default_factory=list)
     keys: list[IngestKey] = field(default_factory=list)
     tiles: list[Tile] = field(default_factory=list)
-    checkpoint: tuple[int, str] | None = None
+    checkpoint: tuple[int, str, bytes] | None = None
     texts: list[SealedText] = field(default_factory=list)
     text_keys: list[WrappedKey] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -251,7 +251,7 @@ class Store:
         await self._copy("outcome (task_id, seq, status, decision)", ["text", "int8", "text", "text"], outcomes)
         await self._copy("outbox (kind, ref)", ["text", "int8"], batch.outbox)
         if batch.checkpoint:
-            await self._copy("checkpoint (size, note)", ["int8", "text"], [batch.checkpoint])
+            await self._copy("checkpoint (size, note, leaves)", ["int8", "text", "bytea"], [batch.checkpoint])
 
     async def _seal(self, texts: Sequence[SealedText]) -> None:
         if not texts:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from tierproof_proofs.checkpoint import open_checkpoint
@@ -12,19 +12,18 @@ from tierproof_proofs.note import NoteSigner
 
 from tierproof_evidence_ledger.desk import STEERING, TASK_EVENTS, Desk, Patience, laid_out
 from tierproof_evidence_ledger.errors import Corrupted
-from tierproof_evidence_ledger.recorder import Recorder
+from tierproof_evidence_ledger.recorder import LONG_AGO, Recorder
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.tree import Tree
 
 _log = structlog.get_logger()
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 AT_START = frozenset({"start of term"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """What a sequencer brings to its office: keys, patience, and how often it publishes a checkpoint."""
+    """What a sequencer brings to its office: keys, patience, and how often it publishes a checkpoint and looks for overdue tasks."""
 
     signer: NoteSigner
     vault: Vault
@@ -32,6 +31,7 @@ class Office:
     patience: Patience
     announce_every: timedelta
     holder: str
+    sweep_every: timedelta = timedelta(0)
 
 
 async def checked_tree(store: Store, signer: NoteSigner) -> Tree:
@@ -62,7 +62,7 @@ async def begin(store: Store, office: Office) -> Recorder:
     laid_out(desk, await store.steering(STEERING), await store.open_tasks(TASK_EVENTS))
     for task in desk.tasks.values():
         if task.decision is not None:
-            task.missing = AT_START  # what it waited for may have been stored since
+            desk.wait(task, AT_START)  # what it waited for may have been stored since
     _log.info("term.begun", term=term, size=tree.size, open_tasks=len(desk.tasks))
     return Recorder(
         store=store,
@@ -73,6 +73,7 @@ async def begin(store: Store, office: Office) -> Recorder:
         term=term,
         highest=await store.highest_positions(),
         announce_every=office.announce_every,
+        sweep_every=office.sweep_every,
         catching_up=AT_START,
         announced=(await store.announced_size(), LONG_AGO),
     )

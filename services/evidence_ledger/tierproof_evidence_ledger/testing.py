@@ -19,7 +19,7 @@ from tierproof_proofs.keys import Ed25519Signer
 from tierproof_evidence_ledger.canonical import Delivered
 
 EPOCH = "2026-11-01T00:00:00Z"
-NOON, EVENING, NIGHT = "2026-11-01T12:00:00Z", "2026-11-01T18:00:00Z", "2026-11-01T23:00:00Z"
+NOON, EVENING, NIGHT = "2026-11-01T12:00:00Z", "2099-11-01T18:00:00Z", "2099-11-01T23:00:00Z"
 REVIEWER = Ed25519Signer.from_seed(b"a reviewer's seed for tests only")
 AUTHOR = Ed25519Signer.from_seed(b"document author's seed for tests")
 KIND = "code-review"

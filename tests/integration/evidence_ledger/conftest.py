@@ -1,22 +1,31 @@
 """A migrated ledger per test, and a recorder in office over it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import nats
 import psycopg
 import pytest
-from tierproof_embedded.testing import PostgresServer
+from nats.aio.client import Client
+from tierproof_bus import BusSettings
+from tierproof_bus.provision import Deployment, provision
+from tierproof_embedded.testing import NatsServer, PostgresServer
 from tierproof_evidence_ledger.desk import Patience
 from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.recorder import Recorder
 from tierproof_evidence_ledger.sealed import Vault
+from tierproof_evidence_ledger.service import serve
+from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.term import Office, begin
-from tierproof_evidence_ledger.testing import AUTHOR
-from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier
+from tierproof_evidence_ledger.testing import AUTHOR, REVIEWER
+from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key
 from tierproof_proofs.note import NoteSigner
+from tierproof_proofs.trust import Trust
 
 ROLES = ("ledger_writer", "ledger_auditor", "ledger_eraser")
 AFTERNOON = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
@@ -90,3 +99,69 @@ async def start(ledger: LedgerDatabase, office: Office) -> AsyncIterator[Callabl
 async def recorder(start: Callable[[], Any]) -> Recorder:
     """Return a recorder in office."""
     return await start()  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def broker(nats_server: NatsServer) -> NatsServer:
+    """A broker with the topology on it."""
+    settings = BusSettings(nats_url=nats_server.bare_url, nkey_seed_file=nats_server.seed_file("provisioner"))
+    await provision(settings, Deployment(ack_wait=5.0))
+    return nats_server
+
+
+@pytest.fixture
+def environment(broker: NatsServer, ledger: LedgerDatabase, tmp_path: Path) -> dict[str, str]:
+    """What a ledger process is told: endpoints, keys, and quick times."""
+    trust = tmp_path / "trust.json"
+    log_key = tmp_path / "log.pem"
+    log = NoteSigner(name="ledger.example/tests", signer=load_or_create_key(log_key)).verifier_key
+    trust.write_text(
+        Trust(
+            log=log,
+            documents={"author": Ed25519Verifier(AUTHOR.public_key)},
+            reviewers={"ada": Ed25519Verifier(REVIEWER.public_key)},
+        ).to_json()
+    )
+    own = {
+        "LOG_NAME": "ledger.example/tests",
+        "LOG_KEY_FILE": str(log_key),
+        "TEXT_KEY_FILE": str(tmp_path / "texts.key"),
+        "SWEEP_MS": "200",
+        "ANNOUNCE_MS": "100",
+    }
+    return {
+        "TIERPROOF_NATS_URL": broker.bare_url,
+        "TIERPROOF_NKEY_SEED_FILE": str(broker.seed_file("evidence-ledger")),
+        "TIERPROOF_TRUST_FILE": str(trust),
+        "TIERPROOF_PG_DSN": ledger.dsn("ledger_writer"),
+        "TIERPROOF_PG_AUDITOR_DSN": ledger.dsn("ledger_auditor"),
+        "TIERPROOF_RECONNECT_SECONDS": "0.2",
+        "TIERPROOF_WATCH_SECONDS": "0.5",
+        **{f"TIERPROOF_EVIDENCE_LEDGER_{name}": value for name, value in own.items()},
+    }
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> LedgerSettings:
+    """The same as settings of a ledger in this process."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return LedgerSettings()
+
+
+@pytest.fixture
+async def running(settings: LedgerSettings) -> AsyncIterator[LedgerSettings]:
+    """A ledger at work in this process."""
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve(settings, stop))
+    yield settings
+    stop.set()
+    assert await asyncio.wait_for(serving, 10) == 0
+
+
+@pytest.fixture
+async def everyone(broker: NatsServer) -> AsyncIterator[Client]:
+    """A client that may do everything, in the place of producers, router, workers and people."""
+    client = await nats.connect(broker.url)
+    yield client
+    await client.close()

@@ -113,7 +113,7 @@ async def test_an_overdue_task_is_released_as_a_failure_once(
     story, streams = answered_task(1), Streams()
     await recorder.record(streams.deliver(story.without("inference.settled.v1").events), NOW)
     restarted = await start()
-    late = datetime(2026, 11, 1, 18, 6, tzinfo=UTC)
+    late = datetime(2099, 11, 1, 18, 6, tzinfo=UTC)
     await restarted.record([], late - timedelta(minutes=2))
     assert ledger.rows("SELECT * FROM ledger.outcome") == []
     await restarted.record([], late)

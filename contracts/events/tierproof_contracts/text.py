@@ -17,6 +17,8 @@ from tierproof_contracts.ids import Commitment
 Salt = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 _SALT = re.compile("[0-9a-f]{32}")
 
+LARGEST_INLINE = 256 * 1024  # bytes of one task's texts that travel inside events; larger ones will travel by digest
+
 
 def commitment_to(text: str, salt: str) -> str:
     """Return `hmac-sha256:<hex>` of a text under its salt."""
@@ -70,7 +72,11 @@ def sealed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if is_text(value):
         # What a later release says beside a text stays; the text goes all the same.
         beside = {key: sealed(inner) for key, inner in value.items() if key not in {"text", "salt"}}
-        return {**beside, "commitment": commitment_to(value["text"], value["salt"]), "size": len(value["text"].encode())}
+        return {
+            **beside,
+            "commitment": commitment_to(value["text"], value["salt"]),
+            "size": len(value["text"].encode()),
+        }
     if isinstance(value, Mapping):
         return {key: sealed(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

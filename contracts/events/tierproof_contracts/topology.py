@@ -231,7 +231,7 @@ def producer(tenant: str, durables: tuple[str, ...] = ("results",)) -> User:
     """
     return User(
         name=f"app-{tenant}",
-        publishes=(every("task.submitted.v1", tenant),),
+        publishes=(every("task.submitted.v1", tenant), subjects.asked_of_ledger("proof")),
         subscribes=(every("result.released.v1", tenant),),
         durables=durables,
     )

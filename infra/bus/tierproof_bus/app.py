@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Received[E], Bus], Awaitable[None]]
 RawHandler = Callable[[Raw, Bus], Awaitable[None]]
-Step = Callable[[Bus], Awaitable[None]]
+Step = Callable[[Bus], Coroutine[Any, Any, None]]
 
 STOPPED, LOST_CONSUMERS, COULD_NOT_START = 0, 70, 78  # sysexits.h: EX_SOFTWARE, EX_CONFIG
 
@@ -54,6 +54,7 @@ class Service:
         self.registrations: list[Registration] = []
         self.ready_when: list[Callable[[], bool]] = []
         self._at_start: list[Step] = []
+        self._alongside: list[Step] = []
 
     def on(self, event: type[E], *, workers: int = 8) -> Callable[[Handler[E]], Handler[E]]:
         """Handle an event; the durable that hears it comes from the topology. Raises NotSetUp when none does."""
@@ -87,6 +88,11 @@ class Service:
         self._at_start.append(step)
         return step
 
+    def alongside(self, step: Step) -> Step:
+        """Run a step next to the handlers until the service stops; when it ends by itself the service ends too, with 70."""
+        self._alongside.append(step)
+        return step
+
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then exit: 0 stopped in order, 70 consumers lost, 78 could not start."""
         logs.configure(self.settings.log_level, service=self.name)
@@ -106,25 +112,22 @@ class Service:
             if self.settings.http_port is not None:
                 await stack.enter_async_context(health.served(watch, self.settings))
             try:
-                broker = await self._started(link, watch, stop)
+                bus = Bus(JetStreams(link), self.settings, signers_in(self.settings.trust_file))
+                broker = _broker(link, self.settings)
+                if not await _unless(stop, broker.connect()):
+                    return STOPPED
+                stack.push_async_callback(_stopped, broker)
+                link.use(broker.connection)
+                await self._start(broker, bus, watch)
             except BusError as error:
                 _log.error("service.refused_to_start", reason=error.diagnosis())
                 return COULD_NOT_START
-            if broker is None:
-                return STOPPED
-            lost = await _first(stop, watch)
-            await _stopped(broker, self.settings.grace_seconds)
+            lost = await _first(stop, watch.run(), *(step(bus) for step in self._alongside))
         _log.info("service.stopped", lost=lost)
         return LOST_CONSUMERS if lost else STOPPED
 
-    async def _started(self, link: Link, watch: health.Watch, stop: asyncio.Event) -> NatsBroker | None:
-        """Connect, check the broker, and start the handlers; None when told to stop before that."""
-        signers = signers_in(self.settings.trust_file)
-        broker = _broker(link, self.settings)
-        if not await _unless(stop, broker.connect()):
-            return None
-        link.use(broker.connection)
-        bus = Bus(JetStreams(link), self.settings, signers)
+    async def _start(self, broker: NatsBroker, bus: Bus, watch: health.Watch) -> None:
+        """Check the broker, run the first steps, and start the handlers."""
         await health.refuse_unsynced(self.settings)
         settling = Settling(bus=bus, delays=self.settings.retry_delays, ack_wait=await watch.ack_waits())
         broker.add_middleware(settling)
@@ -135,7 +138,6 @@ class Service:
         await broker.start()
         watch.started = True
         _log.info("service.started", durables=[r.consumer.durable for r in self.registrations])
-        return broker
 
 
 def _durable_for(service: str, event: type[Event]) -> topology.Consumer:
@@ -193,18 +195,25 @@ async def _unless(stop: asyncio.Event, starting: Awaitable[Any]) -> bool:
     return False
 
 
-async def _first(stop: asyncio.Event, watch: health.Watch) -> bool:
-    """Wait for the order to stop (False) or the loss of the consumers (True)."""
-    watching, stopping = asyncio.create_task(watch.run()), asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (watching, stopping):
+async def _first(stop: asyncio.Event, *endless: Coroutine[Any, Any, None]) -> bool:
+    """Wait for the order to stop (False), or for something that should never end (True); raises what it raised."""
+    stopping = asyncio.create_task(stop.wait())
+    running = [asyncio.create_task(step) for step in endless]
+    both: set[asyncio.Task[Any]] = {stopping, *running}
+    done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    for task in both - done:
         task.cancel()
-    return watching in done
+    await asyncio.gather(*(both - done), return_exceptions=True)
+    for task in done:
+        task.result()
+    return stopping not in done
 
 
-async def _stopped(broker: NatsBroker, grace: float) -> None:
-    """Take no more deliveries, let the running handlers end and settle, then drain the connection."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(grace):
-            await asyncio.gather(*(subscriber.stop() for subscriber in broker.subscribers))
+async def _stopped(broker: NatsBroker) -> None:
+    """Take no more deliveries, let the running handlers end and settle, then drain the connection.
+
+    All durables at once: FastStream stops them one after the other, and the later ones would go on taking messages. Whoever is
+    not done within the grace is cancelled, and its message goes back at once.
+    """
+    await asyncio.gather(*(subscriber.stop() for subscriber in broker.subscribers))
     await broker.stop()

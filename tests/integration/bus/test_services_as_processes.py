@@ -189,3 +189,15 @@ async def test_logs_hold_no_text_of_a_task(broker: NatsServer, acme: Bus, submis
         await until(lambda: "end 1 1" in program.book)
         assert "patient" not in (tmp_path / "log").read_text()
         assert all(line["service"] == "router" for line in program.log)
+
+
+async def test_a_handler_that_outlasts_the_grace_is_cancelled_and_its_message_goes_back_at_once(
+    broker: NatsServer, acme: Bus, submission: Build, tmp_path: Path
+) -> None:
+    async with running(broker, tmp_path, UNDER_TEST_SECONDS="60", TIERPROOF_GRACE_SECONDS="1") as program:
+        await acme.publish(submission())
+        await until(lambda: program.book == ["start 1 1"])
+        program.process.send_signal(signal.SIGTERM)
+        assert await program.code(5) == 0
+    async with running(broker, tmp_path) as program:
+        await until(lambda: "end 1 2" in program.book, 1.5)  # well before ack_wait has passed

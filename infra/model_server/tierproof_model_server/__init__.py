@@ -1,0 +1,1 @@
+"""The model server of tierproof: Triton, its model repository, and the engine behind it."""

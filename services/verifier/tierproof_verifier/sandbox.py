@@ -6,12 +6,12 @@ file size, output and wall time. See namespaces(7), pivot_root(2), setrlimit(2),
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ _NEEDED = ("unshare", "setpriv", "prlimit", "mount", "umount", "pivot_root", "sh
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C", "TMPDIR": "/tmp"}  # noqa: S108 - the sandbox's own tmpfs
 _READY = b"ready\n"
+_BURIAL_SECONDS = 2  # a kernel that takes longer to end a killed process has other troubles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class Sandbox:
         enter = ["sh", str(box / "enter.sh"), str(box / "root"), str(box / "in"), *map(str, bounds)]
         return [*become, "unshare", *apart, "--", *enter, " ".join(self.folders), "--", *command]
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _box(self, files: Mapping[str, bytes]) -> AsyncIterator[Path]:
         with tempfile.TemporaryDirectory(prefix="tierproof-check-") as name:
             box = Path(name)
@@ -157,7 +158,8 @@ async def _run_group(line: list[str], where: Path, stdin: bytes, limits: Limits)
         why = "output"
     finally:
         _kill(process.pid)
-        exit_code = await process.wait()
+        await _buried(process)
+    exit_code = process.returncode if process.returncode is not None else -signal.SIGKILL
     code = exit_code if exit_code >= 0 else 128 - exit_code
     return Ended(why=why, exit_code=code, stdout=bytes(streams[0]), stderr=bytes(streams[1]))
 
@@ -199,6 +201,16 @@ async def _drain(pipe: asyncio.StreamReader, into: bytearray, most: int) -> None
         into.extend(chunk[: most - len(into)])
         if len(into) >= most:
             raise _TooMuch
+
+
+async def _buried(process: asyncio.subprocess.Process) -> None:
+    """Read a killed command's pipes to their end and reap it; one that keeps a pipe open (in the weaker sandbox) is not waited for."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_BURIAL_SECONDS):
+            for pipe in (process.stdout, process.stderr):
+                while pipe is not None and await pipe.read(65536):
+                    continue
+            await process.wait()
 
 
 def _kill(group: int) -> None:

@@ -58,11 +58,12 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What the supervisor sees of a part: None as exit code while it runs."""
+    """What the supervisor sees of a part: None as exit code while it runs; not `alive` when it runs without doing its work."""
 
     exit_code: int | None
     ready: bool
     needs_ready: bool
+    alive: bool = True
 
 
 def step(state: State, seen: Observed, *, once: bool, policy: Restarts, now: float) -> tuple[State, Action]:
@@ -77,6 +78,8 @@ def step(state: State, seen: Observed, *, once: bool, policy: Restarts, now: flo
         case Phase.READY if not once and seen.exit_code is not None:
             calm = now - state.since >= policy.calm
             return _failed(replace(state, failures=0) if calm else state, seen, policy, now), Action.NOTHING
+        case Phase.READY if not once and not seen.alive:
+            return _failed(state, seen, policy, now), Action.STOP
         case _:
             return state, Action.NOTHING
 

@@ -41,13 +41,19 @@ def environment_of(
 
 
 def service_part(service: Service, common: Mapping[str, str], *, seed: Path, port: int, grace: float) -> Part:
-    """Return a service as a part, ready when its /readyz says so."""
+    """Return a service as a part, ready when its /readyz says so, started again when its /livez keeps saying no."""
 
     def command() -> Command:
         environment = environment_of(service, common, seed=seed, port=port, shell=os.environ)
         return Command(argv=(sys.executable, "-m", service.module), environment=environment, grace=grace)
 
-    return Part(name=service.name, command=command, ready=lambda: answers_ok(port, "/readyz"), needs=service.needs)
+    return Part(
+        name=service.name,
+        command=command,
+        ready=lambda: answers_ok(port, "/readyz"),
+        alive=lambda: answers_ok(port, "/livez"),
+        needs=service.needs,
+    )
 
 
 def step_part(name: str, argv: tuple[str, ...], environment: Mapping[str, str], needs: tuple[str, ...]) -> Part:

@@ -50,6 +50,10 @@ class EmbeddedSettings(BaseSettings):
     restart_limit: int = Field(default=8, description="failures in a row after which a part is given up")
     look_while_starting: float = 0.05
     look_when_ready: float = 0.2
+    pulse: float = Field(default=5.0, description="how often a ready service is asked whether it does its work")
+    silent_looks: int = Field(
+        default=3, ge=1, description="times in a row that it may say no before it is started again"
+    )
     largest_log: int = Field(default=16 * MEBIBYTE, description="bytes after which a log is moved aside")
     logs_kept: int = 2
     least_disk: int = Field(default=2048 * MEBIBYTE, description="bytes of free disk below which `doctor` complains")
@@ -77,6 +81,8 @@ class EmbeddedSettings(BaseSettings):
                 limit=self.restart_limit,
                 patience=self.part_patience,
             ),
+            pulse=self.pulse,
+            silent_looks=self.silent_looks,
             look_while_starting=self.look_while_starting,
             look_when_ready=self.look_when_ready,
             largest_log=self.largest_log,

@@ -26,13 +26,15 @@ from tierproof_embedded.process import Child, Command, end_leftover, remember, r
 class Part:
     """One process of the stack.
 
-    `command` is asked for at each start, so it may prepare what the start needs; `ready` is asked until it is true; a part that runs
-    `once` is ready when it has succeeded. `needs` names parts that must be ready first; `tidy` runs after it has ended.
+    `command` is asked for at each start, so it may prepare what the start needs; `ready` is asked until it is true, `alive` from then
+    on; a part that runs `once` is ready when it has succeeded. `needs` names parts that must be ready first; `tidy` runs after it has
+    ended.
     """
 
     name: str
     command: Callable[[], Command]
     ready: Callable[[], bool] = lambda: True
+    alive: Callable[[], bool] | None = None
     needs: tuple[str, ...] = ()
     once: bool = False
     tidy: Callable[[], None] | None = None
@@ -40,9 +42,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """How the supervisor runs: pauses between looks in seconds, log size in bytes and number kept, restart policy."""
+    """How the supervisor runs: pauses between looks in seconds, log size in bytes and number kept, restart policy.
+
+    A part that says for the `silent_looks`th time in a row that it is not alive, asked every `pulse` seconds, is started again.
+    """
 
     restarts: Restarts
+    pulse: float
+    silent_looks: int
     look_while_starting: float
     look_when_ready: float
     largest_log: int
@@ -58,6 +65,7 @@ class Supervisor:
         self._layout = layout
         self._tuning = tuning
         self._children: dict[str, Child] = {}
+        self._pulses: dict[str, tuple[float, int]] = {}
         self._stop = threading.Event()
         self._moved: Callable[[str, str], None] = _unnoticed
         self._journal = journal(io.StringIO())
@@ -141,10 +149,22 @@ class Supervisor:
         return Observed(
             exit_code=code,
             ready=state.phase is Phase.STARTING and code is None and not part.once and part.ready(),
+            alive=part.alive is None
+            or state.phase is not Phase.READY
+            or self._has_pulse(part.name, part.alive, state.since),
             needs_ready=all(self.states[need].phase is Phase.READY for need in part.needs if need in self._parts),
         )
 
+    def _has_pulse(self, name: str, alive: Callable[[], bool], since: float) -> bool:
+        looked, silent = self._pulses.get(name, (since, 0))
+        now = time.monotonic()
+        if now - max(looked, since) >= self._tuning.pulse:
+            silent = 0 if alive() else silent + 1
+            self._pulses[name] = (now, silent)
+        return silent < self._tuning.silent_looks
+
     def _start(self, part: Part) -> None:
+        self._pulses.pop(part.name, None)
         earlier = self._children.get(part.name)
         if earlier is not None:
             earlier.sweep()

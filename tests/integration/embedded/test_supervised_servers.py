@@ -162,6 +162,18 @@ async def test_a_part_waits_for_what_it_needs(tmp_path: Path) -> None:
         assert stack.states["second"].failures == 0
 
 
+async def test_a_part_that_runs_without_working_is_started_again(tmp_path: Path) -> None:
+    settings, stuck = settings_of(tmp_path).model_copy(update={"pulse": 0.05, "silent_looks": 3}), tmp_path / "stuck"
+    sleeper = Part(name="sleeper", command=lambda: Command(argv=("sleep", "60")), alive=lambda: not stuck.exists())
+    async with supervised([sleeper], settings.layout, settings.tuning, PATIENCE) as stack:
+        first = stack.pid_of("sleeper")
+        stuck.touch()
+        await until(lambda: stack.states["sleeper"].failures == 1)
+        stuck.unlink()
+        await until(lambda: stack.all_ready)
+        assert stack.pid_of("sleeper") != first
+
+
 OUTLIVED = """
 import sys
 from pathlib import Path

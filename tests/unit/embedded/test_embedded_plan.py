@@ -10,6 +10,7 @@ RUNNING = Observed(exit_code=None, ready=False, needs_ready=True)
 READY = Observed(exit_code=None, ready=True, needs_ready=True)
 BLOCKED = Observed(exit_code=None, ready=False, needs_ready=False)
 CRASHED = Observed(exit_code=-9, ready=False, needs_ready=True)
+STUCK = Observed(exit_code=None, ready=False, needs_ready=True, alive=False)
 SUCCEEDED = Observed(exit_code=0, ready=False, needs_ready=True)
 
 
@@ -35,6 +36,7 @@ def at(phase: Phase, *, since: float = 100.0, failures: int = 0) -> State:
         (at(Phase.PAUSING, failures=2), CRASHED, False, 100.3, Phase.PAUSING, Action.NOTHING),
         (at(Phase.READY), READY, False, 101.0, Phase.READY, Action.NOTHING),
         (at(Phase.READY), CRASHED, False, 101.0, Phase.PAUSING, Action.NOTHING),
+        (at(Phase.READY), STUCK, False, 101.0, Phase.PAUSING, Action.STOP),
         (at(Phase.READY), SUCCEEDED, True, 101.0, Phase.READY, Action.NOTHING),
         (at(Phase.READY, failures=3), CRASHED, False, 101.0, Phase.GIVEN_UP, Action.NOTHING),
         (at(Phase.GIVEN_UP, failures=4), RUNNING, False, 999.0, Phase.GIVEN_UP, Action.NOTHING),

@@ -10,8 +10,9 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import Error as NatsError
 from tierproof_bus.errors import Transient
+from tierproof_bus.link import Link
+from tierproof_bus.streams import answer_of
 from tierproof_contracts.topology import Consumer
 
 from tierproof_evidence_ledger.canonical import Delivered
@@ -132,13 +133,9 @@ def position_of(reply: str) -> tuple[int, str]:
     return int(sequence), f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-async def created_at(client: Client, stream: str, patience: float) -> str:
+async def created_at(link: Link, stream: str) -> str:
     """Return when a stream was created, as the broker writes it; raises Transient."""
-    try:
-        reply = await client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=patience)
-    except NatsError as error:
-        raise Transient(f"stream {stream}: {type(error).__name__} when asked for its creation time") from None
-    answer = json.loads(reply.data)
+    answer = answer_of(await link.ask(f"$JS.API.STREAM.INFO.{stream}", b""))
     if "created" not in answer:
         raise Transient(f"stream {stream}: {answer.get('error', {}).get('description', 'no creation time')}")
     return str(answer["created"])

@@ -29,6 +29,7 @@ from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.term import Office, begin
+from tierproof_evidence_ledger.together import first_ended
 
 _log = structlog.get_logger()
 SERVICE = "evidence-ledger"
@@ -83,8 +84,8 @@ class Sequencer:
         while True:
             try:
                 await self._term()
-            except* PASSING as errors:
-                _log.warning("term.ended", reasons=[_words(error) for error in errors.exceptions])
+            except PASSING as error:
+                _log.warning("term.ended", reason=str(error)[:300] or type(error).__name__)
             finally:
                 self.in_office = False
             await asyncio.sleep(self._settings.reconnect_seconds)
@@ -103,11 +104,10 @@ class Sequencer:
             relay = Relay(out, bus, self._office.vault, pause=settings.reconnect_seconds)
             inbasket = Inbasket()
             pulls = [await self._pull(consumer.durable, inbasket) for consumer in consumers_of(SERVICE)]
-            async with asyncio.TaskGroup() as group:
-                for work in (*(pull.run() for pull in pulls), relay.run(), self._guard(lock)):
-                    group.create_task(work)
-                self.in_office = True
-                group.create_task(self._record(recorder, relay, inbasket))
+            self.in_office = True
+            await first_ended(
+                self._record(recorder, relay, inbasket), relay.run(), self._guard(lock), *(pull.run() for pull in pulls)
+            )
 
     async def _pull(self, durable: str, inbasket: Inbasket) -> Pull:
         settings = self._settings
@@ -115,7 +115,7 @@ class Sequencer:
         return Pull(
             self._link.client,
             consumer,
-            await created_at(self._link.client, consumer.stream, settings.answer_seconds),
+            await created_at(self._link, consumer.stream),
             batch=settings.batch_events,
             silence=settings.silence_seconds,
             arrived=inbasket.put,
@@ -172,7 +172,3 @@ def office_of(settings: LedgerSettings) -> Office:
         sweep_every=timedelta(milliseconds=settings.sweep_ms),
         holder=f"{socket.gethostname()}/{os.getpid()}",
     )
-
-
-def _words(error: BaseException) -> str:
-    return str(error)[:300] or type(error).__name__

@@ -19,6 +19,7 @@ from tierproof_evidence_ledger.errors import Corrupted, LedgerError
 from tierproof_evidence_ledger.questions import Answers, serve_questions
 from tierproof_evidence_ledger.sequencer import SERVICE, Sequencer
 from tierproof_evidence_ledger.settings import LedgerSettings
+from tierproof_evidence_ledger.together import first_ended
 
 _log = structlog.get_logger()
 LEDGER_CORRUPTED = 65  # sysexits.h EX_DATAERR: starting again does not help, `verify` names what is wrong
@@ -56,24 +57,16 @@ async def _until_done(
     stop: asyncio.Event, watch: health.Watch, sequencer: Sequencer, client: Client, answers: Answers
 ) -> int:
     """Wait for the first of: told to stop, a durable gone, work that ended by an error."""
-    codes = {
-        asyncio.create_task(stop.wait()): STOPPED,
-        asyncio.create_task(watch.run()): LOST_CONSUMERS,
-        asyncio.create_task(sequencer.run()): LOST_CONSUMERS,
-        asyncio.create_task(serve_questions(client, answers)): LOST_CONSUMERS,
-    }
     try:
-        done, _ = await asyncio.wait(codes, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    except* Corrupted as errors:
-        _log.error("ledger.corrupted", reasons=[str(error) for error in errors.exceptions])
-        codes = dict.fromkeys(codes, LEDGER_CORRUPTED)
-    finally:
-        for task in codes:
-            task.cancel()
-        await asyncio.gather(*codes, return_exceptions=True)
-    return next(code for task, code in codes.items() if task in done)
+        first = await first_ended(_stopped(stop), watch.run(), sequencer.run(), serve_questions(client, answers))
+    except Corrupted as error:
+        _log.error("ledger.corrupted", reason=error.diagnosis())
+        return LEDGER_CORRUPTED
+    return LOST_CONSUMERS if first else STOPPED
+
+
+async def _stopped(stop: asyncio.Event) -> None:
+    await stop.wait()
 
 
 async def _connected(link: Link, settings: LedgerSettings, stop: asyncio.Event) -> Client | None:

@@ -53,7 +53,7 @@ class LedgerSettings(BusSettings):
     undated_ms: Milliseconds = Field(
         default=600_000, description="time allowed to a submission that nobody accepted and that names none"
     )
-    silence_seconds: float = Field(default=20.0, gt=0, description="a consumer that says nothing for this long is lost")
+    silence_seconds: float = Field(default=4.0, gt=0, description="a consumer that says nothing for this long is lost")
     writer_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_writer")
     auditor_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_auditor")
     eraser_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_eraser")

@@ -12,7 +12,7 @@ def named_in(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "requirement":
             for argument in node.args:
-                yield argument.value if isinstance(argument, ast.Constant) else ast.unparse(argument)
+                yield str(argument.value) if isinstance(argument, ast.Constant) else ast.unparse(argument)
 
 
 def test_each_named_requirement_is_known() -> None:

@@ -1,0 +1,28 @@
+"""The tree of commands. Other distributions add theirs through the entry-point group `tierproof.commands`."""
+
+from importlib.metadata import entry_points
+
+import typer
+
+from tierproof.cli import dead, ledger, models, results, reviews, tasks
+
+GROUP = "tierproof.commands"
+
+
+def build() -> typer.Typer:
+    """Return the whole command; each plug-in is one command, by the name of its entry point."""
+    app = typer.Typer(
+        help="A governed fleet of language models: tasks, evidence, reviews.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.add_typer(tasks.app, name="task")
+    app.add_typer(results.app, name="result")
+    app.add_typer(ledger.app, name="ledger")
+    app.add_typer(reviews.app, name="review")
+    app.add_typer(dead.app, name="dead")
+    app.add_typer(models.app, name="model")
+    app.command("listen")(results.listen)
+    for plugin in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        app.command(plugin.name)(plugin.load())
+    return app

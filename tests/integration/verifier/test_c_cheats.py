@@ -104,7 +104,7 @@ async def test_findings_tell_one_fact_and_neither_the_reference_nor_the_answer(
     ):
         (found,) = (await check(bench, verifier_settings).assess(answer)).findings
         told = f"{found.where} {found.note}"
-        for hidden in (SECRET_NAME, "patient_name", "4711", "4712", "expected"):
+        for hidden in (SECRET_NAME, "patient_name", "4711", "expected"):
             assert hidden not in told
 
 

@@ -1,0 +1,1 @@
+"""The inference worker: one tier, one model server, one settlement per request."""

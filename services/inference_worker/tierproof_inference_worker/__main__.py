@@ -1,0 +1,13 @@
+"""`python -m tierproof_inference_worker`, also installed as `tierproof-inference-worker`."""
+
+from tierproof_inference_worker.handlers import service
+from tierproof_inference_worker.settings import InferenceWorkerSettings
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    service(InferenceWorkerSettings()).run()
+
+
+if __name__ == "__main__":
+    main()

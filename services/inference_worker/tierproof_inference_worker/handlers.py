@@ -1,0 +1,153 @@
+"""The worker on the bus: a request comes, the pinned model answers or a reason is given, one settlement goes."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from tierproof_bus import Bus, NotSetUp, Received, Service
+from tierproof_bus.bus import utc_now
+from tierproof_contracts.inference import Completed, InferenceRequestedV1, InferenceSettledV1, NotCompleted
+
+from tierproof_inference_worker import decide
+from tierproof_inference_worker.adapters import AdapterFolder
+from tierproof_inference_worker.errors import OutOfTime, ProfileMismatch, ServerDown, ServerTrouble
+from tierproof_inference_worker.profiles import PROFILES
+from tierproof_inference_worker.settings import InferenceWorkerSettings
+from tierproof_inference_worker.triton import ModelServer, Patience
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Shell:
+    """What a request needs besides its words: the server, the adapters, clocks, and whether the last probe succeeded."""
+
+    settings: InferenceWorkerSettings
+    server: ModelServer
+    adapters: AdapterFolder
+    now: Callable[[], datetime] = utc_now
+    clock: Callable[[], float] = time.monotonic
+    is_ready: bool = False
+
+
+def shell_of(settings: InferenceWorkerSettings) -> Shell:
+    """Return the outside world of a worker, not connected yet."""
+    patience = Patience(idle=settings.idle_seconds, call=settings.call_seconds, load=settings.load_seconds)
+    server = ModelServer(
+        url=settings.triton_url, model=settings.model_name, profile=PROFILES[settings.profile], patience=patience
+    )
+    return Shell(
+        settings=settings,
+        server=server,
+        adapters=AdapterFolder(folder=settings.adapters_folder, on_server=settings.adapters_on_server),
+    )
+
+
+def service(settings: InferenceWorkerSettings) -> Service:
+    """Return the service. It starts while its server is down, and is ready once a probe has generated a token."""
+    app, shell = Service(settings.user, settings), shell_of(settings)
+    app.ready_when.append(lambda: shell.is_ready)
+
+    @app.at_start
+    async def compare_with_profile(_bus: Bus) -> None:
+        await refuse_unfit(shell)
+
+    @app.alongside
+    async def watch_server(_bus: Bus) -> None:
+        await keep_probing(shell)
+
+    @app.on(InferenceRequestedV1, workers=settings.workers)
+    async def settle(request: Received[InferenceRequestedV1], bus: Bus) -> None:
+        await settle_request(request, bus, shell)
+
+    return app
+
+
+async def settle_request(request: Received[InferenceRequestedV1], bus: Bus, shell: Shell) -> None:
+    """Turn a request into its one settlement."""
+    if request.attempt > 1 and await is_settled(request.data, bus):
+        return
+    settlement = await settlement_of(request.data, shell)
+    published = await bus.publish(decide.settled(request.data, settlement), cause=request)
+    code = settlement.code if isinstance(settlement, NotCompleted) else None
+    log.info(
+        "inference.settled",
+        request_id=request.data.request_id,
+        status=settlement.status,
+        code=code,
+        stored=published.stored,
+    )
+
+
+async def is_settled(asked: InferenceRequestedV1, bus: Bus) -> bool:
+    """Tell whether an earlier delivery got as far as publishing: generating twice would be waste."""
+    subject = decide.settled(asked, decide.failed("crashed", "", again=False)).subject()
+    return await bus.read(InferenceSettledV1, subject) is not None
+
+
+async def settlement_of(asked: InferenceRequestedV1, shell: Shell) -> Completed | NotCompleted:
+    """Ask the server until it answers, refuses, or the deadline passes."""
+    last: ServerTrouble = OutOfTime("the deadline has passed")
+    while (seconds := decide.seconds_left(asked.deadline, shell.now())) > 0:
+        try:
+            async with asyncio.timeout(seconds):
+                return await answered(asked, shell, seconds)
+        except TimeoutError:
+            return decide.failure_of(OutOfTime("the deadline passed during the generation"))
+        except ServerDown as down:
+            last = down
+            await asyncio.sleep(min(shell.settings.retry_seconds, seconds))
+        except ServerTrouble as trouble:
+            return decide.failure_of(trouble)
+    return decide.failure_of(last)
+
+
+async def answered(asked: InferenceRequestedV1, shell: Shell, seconds: float) -> Completed | NotCompleted:
+    """Ask once: only a server that holds the pinned model before and after its answer is believed."""
+    before = await shell.server.describe()
+    if (refused := decide.refusal(asked, before)) is not None:
+        return refused
+    lora = await asyncio.to_thread(shell.adapters.verified, asked.model.adapter) if asked.model.adapter else None
+    began = shell.clock()
+    generated = await shell.server.generate_all(decide.orders_of(asked, lora), before.able, seconds, asked.request_id)
+    took = round(1000 * (shell.clock() - began))
+    if (refused := decide.refusal(asked, await shell.server.describe())) is not None:
+        return refused
+    return decide.completed(asked, generated, generation_ms=took, replica=shell.settings.replica)
+
+
+async def refuse_unfit(shell: Shell) -> None:
+    """Raise NotSetUp when a server is there and has other tensors than the profile; one that is down may come later."""
+    try:
+        await shell.server.describe()
+    except ProfileMismatch as error:
+        raise NotSetUp(f"{error.diagnosis()}; choose another TIERPROOF_INFERENCE_WORKER_PROFILE") from None
+    except ServerTrouble as trouble:
+        log.warning("server.not_there_yet", reason=type(trouble).__name__)
+
+
+async def keep_probing(shell: Shell) -> None:
+    """Generate one token now and then; when streams stall, have the model loaded again."""
+    while True:
+        try:
+            await shell.server.probe(shell.settings.probe_text)
+            shell.is_ready = True
+        except ServerTrouble as trouble:
+            shell.is_ready = False
+            said = decide.failure_of(trouble)
+            log.warning("server.not_ready", code=said.code, reason=said.detail, stalls=shell.server.stalls)
+            await recover_if_stalled(shell)
+        await asyncio.sleep(shell.settings.probe_every_seconds if shell.is_ready else shell.settings.retry_seconds)
+
+
+async def recover_if_stalled(shell: Shell) -> None:
+    """Unload and load the model after several stalls; what goes wrong then is tried again by the next probe."""
+    if shell.server.stalls < shell.settings.stalls_before_recovery:
+        return
+    try:
+        await shell.server.recover(shell.settings.recovered_models or (shell.settings.model_name,))
+    except ServerTrouble as trouble:
+        log.error("model.not_recovered", reason=decide.failure_of(trouble).detail)

@@ -1,6 +1,6 @@
 """Questions to the evidence ledger over request and reply, and their answers. JSON; each answer is `Answered` data or `Refused`."""
 
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,7 +59,7 @@ class StoryEvent(Shape):
     recorded_at: str
     stream: str | None = None
     stream_seq: int | None = None
-    data: dict[str, object] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
 
 
 class Story(Shape):

@@ -9,13 +9,14 @@ SafetyClass = Literal["A", "B", "C"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoTask:
-    """A task to submit: named inputs are texts."""
+    """A task to submit: named inputs are texts, the time allowed is in seconds."""
 
     title: str
     kind: str
     safety_class: SafetyClass
     prompt: str
     inputs: dict[str, str] = field(default_factory=dict)
+    time_allowed: float = 240.0
 
 
 def _requirement(

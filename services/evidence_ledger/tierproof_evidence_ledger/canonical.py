@@ -25,6 +25,8 @@ from tierproof_contracts.text import commitment_to
 ENTRY_VERSION = 1
 OWN_EVENTS = frozenset({"result.released.v1", "evidence.checkpointed.v1"})
 DEEPEST = 64
+TEXT_MEMBERS = {"text", "salt"}
+_ENVELOPES = {name: envelope_of(event) for name, event in EVENTS.items() if name not in OWN_EVENTS}
 ADVISORY_SUBJECT = "$JS.EVENT.ADVISORY."
 ADVISORY_MEMBERS = ("type", "id", "timestamp", "stream", "consumer", "stream_seq", "deliveries", "reason")
 Kind = Literal["event", "conflict", "rejected", "advisory", "release"]
@@ -159,21 +161,30 @@ def release_entry(event: Mapping[str, Any], review: Mapping[str, Any] | None, re
 
 def sealed_value(value: Any, texts: dict[str, CarriedText], depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
     """Return a JSON value with texts sealed, collecting them; raises for what has no canonical form or no place in a column."""
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return _speakable(value)
-    if value is None or isinstance(value, bool):
-        return value
-    if depth > DEEPEST:
-        raise _Refused(f"nested deeper than {DEEPEST}")
-    if isinstance(value, list):
+    if kind is dict:
+        return _sealed_members(value, texts, depth)
+    if kind is list:
         return [sealed_value(inner, texts, depth + 1) for inner in value]
+    if value is None or kind is bool:
+        return value
     if found := ambiguity(value):
         raise _Refused(found)
-    if isinstance(value, dict):
-        if value.keys() == {"text", "salt"}:
-            return _sealed(value, texts)
-        return {_speakable(key): sealed_value(inner, texts, depth + 1) for key, inner in value.items()}
     return value
+
+
+def _sealed_members(value: dict[str, Any], texts: dict[str, CarriedText], depth: int) -> dict[str, Any]:
+    if depth > DEEPEST:
+        raise _Refused(f"nested deeper than {DEEPEST}")
+    if value.keys() == TEXT_MEMBERS:
+        return _sealed(value, texts)
+    if "salt" in value or type(value.get("text")) is str:  # beside other members it would be recorded in clear
+        raise _Refused("a text without its salt")
+    if not "".join(value).isascii():
+        raise _Refused("keys are ASCII strings")
+    return {_speakable(key): sealed_value(inner, texts, depth + 1) for key, inner in value.items()}
 
 
 def _speakable(value: str) -> str:
@@ -185,16 +196,15 @@ def _speakable(value: str) -> str:
 def _said(message: Delivered) -> Said:
     parsed = parse_json(message.content)
     event_type = parsed.get("type")
-    event = EVENTS.get(event_type) if isinstance(event_type, str) else None
-    if event is None or event_type in OWN_EVENTS:
+    form = _ENVELOPES.get(event_type) if isinstance(event_type, str) else None
+    if form is None:
         raise _Refused("type: not known to this release, or not for the ledger")
-    envelope = envelope_of(event).model_validate_json(message.content)
+    envelope = form.model_validate_json(message.content)
     if envelope.data.subject() != message.subject:
         raise _Refused("the event does not belong on this subject")
     datetime.fromisoformat(envelope.time)  # a day that the calendar does not have raises ValueError
     texts: dict[str, CarriedText] = {}
     sealed: dict[str, Any] = sealed_value(parsed, texts)
-    _refuse_half_texts(sealed)
     return Said(
         event_id=envelope.id,
         event_type=envelope.type,
@@ -216,18 +226,6 @@ def _sealed(value: dict[str, Any], texts: dict[str, CarriedText]) -> dict[str, A
     commitment = commitment_to(text, salt)
     texts[commitment] = CarriedText(commitment=commitment, text=text, salt=salt)
     return {"commitment": commitment, "size": len(text.encode())}
-
-
-def _refuse_half_texts(value: Any) -> None:  # noqa: ANN401 - any JSON value
-    """Refuse a text that stands beside other members than its salt: it would be recorded in clear."""
-    if isinstance(value, dict):
-        if isinstance(value.get("text"), str) or "salt" in value:
-            raise _Refused("a text without its salt")
-        for inner in value.values():
-            _refuse_half_texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _refuse_half_texts(inner)
 
 
 def _faults(error: ValidationError) -> str:

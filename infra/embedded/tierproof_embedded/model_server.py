@@ -1,34 +1,113 @@
 """The model server as a part of a stack: the base model is prepared once, its digests pin the fleet, and Triton serves it."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from tierproof_model_server.errors import ModelServerError
+from tierproof_model_server.launch import clean_shared_memory, server_command
 from tierproof_model_server.prepare import prepare_base
+from tierproof_model_server.repository import BASE, reported
+from tierproof_model_server.settings import ModelServerLayout, ServerSettings
 
+from tierproof_embedded import ports
 from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import StepFailed
 from tierproof_embedded.layout import Layout
+from tierproof_embedded.nats_server import answers_ok
 from tierproof_embedded.pins import OPEN, Pins
+from tierproof_embedded.process import Command
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.supervisor import Part
 
+TRITON = "triton"
+PORTS = ("triton_http", "triton_grpc", "triton_metrics")
+
+
+def adapters_folder(layout: Layout) -> Path:
+    """Return the folder of LoRA adapters, as workers and model server see it."""
+    return layout.models / "adapters"
+
+
+def repository_of(layout: Layout, settings: EmbeddedSettings) -> ModelServerLayout:
+    """Return where the model server's repository, base and adapters are."""
+    real = settings.model_engine == "openvino"
+    return ModelServerLayout(
+        home=layout.models / "server",
+        adapters=adapters_folder(layout),
+        base=layout.models / "base" if real else None,
+        engine=settings.model_engine,
+    )
+
 
 def local_pins(layout: Layout, settings: EmbeddedSettings, progress: Callable[[str], None]) -> Pins:
-    """Prepare the base model unless it is there, and return its digests; open ones when a real Triton is named.
+    """Prepare the base model unless it is there, and return the digests that the local model server reports.
 
-    Raises StepFailed.
+    Open ones when a real Triton is named. Raises StepFailed.
     """
     if settings.triton_url is not None:
         return Pins(weights=OPEN, tokenizer=OPEN, engine=OPEN)
+    served = repository_of(layout, settings)
     try:
-        base = prepare_base(layout.models / "base", progress=progress)
+        if served.base is not None:
+            prepare_base(served.base, progress=progress)
+        digests = reported(served)
     except ModelServerError as error:
         raise StepFailed(step="preparing the base model", said=error.diagnosis()) from error
-    return Pins(weights=base.weights_digest, tokenizer=base.tokenizer_digest, engine=base.weights_digest)
+    return Pins(
+        weights=digests["weights_digest"], tokenizer=digests["tokenizer_digest"], engine=digests["engine_digest"]
+    )
 
 
-def model_parts(_layout: Layout, settings: EmbeddedSettings, _endpoints: Endpoints) -> list[Part]:
+def shared_memory_prefix(layout: Layout) -> str:
+    """Return the prefix of the server's shared memory, which tells this state folder's regions from another's."""
+    return f"tierproof-{hashlib.sha256(str(layout.home).encode()).hexdigest()[:12]}-"
+
+
+def model_parts(layout: Layout, settings: EmbeddedSettings, endpoints: Endpoints) -> list[Part]:
     """Return the parts that make the tiers answer; none when a real Triton is named."""
     if settings.triton_url is not None:
         return []
-    return []
+    chosen = {name: endpoints.ports[name] for name in PORTS}
+    http, grpc, metrics = chosen.values()
+    prefix = shared_memory_prefix(layout)
+    server = ServerSettings(http_port=http, grpc_port=grpc, metrics_port=metrics, shm_prefix=prefix)
+
+    def command() -> Command:
+        ports.require_free(chosen)
+        clean_shared_memory(prefix)
+        adapters_folder(layout).mkdir(parents=True, exist_ok=True)
+        try:
+            wanted = server_command(repository_of(layout, settings), server)
+        except ModelServerError as error:
+            raise StepFailed(step="writing the model repository", said=error.diagnosis()) from error
+        grace = 2.0 * server.exit_seconds
+        return Command(argv=wanted.argv, environment=wanted.env, folder=wanted.cwd, grace=grace)
+
+    return [
+        Part(
+            name=TRITON,
+            command=command,
+            ready=lambda: answers_ok(http, "/v2/health/ready"),
+            alive=lambda: answers_ok(http, "/v2/health/live"),
+            tidy=lambda: _tidy(prefix),
+        )
+    ]
+
+
+def worker_environment(layout: Layout, endpoints: Endpoints, tier: str, settings: EmbeddedSettings) -> dict[str, str]:
+    """Return the variables of one tier's inference worker."""
+    own = {"TIERPROOF_INFERENCE_WORKER_TIER": tier, "TIERPROOF_TRITON_URL": endpoints.triton_url}
+    if settings.triton_url is not None:
+        return own
+    folder = str(adapters_folder(layout))
+    return {
+        **own,
+        "TIERPROOF_INFERENCE_WORKER_ADAPTERS_FOLDER": folder,
+        "TIERPROOF_INFERENCE_WORKER_ADAPTERS_ON_SERVER": folder,
+        "TIERPROOF_INFERENCE_WORKER_RECOVERED_MODELS": f'["{BASE}"]',
+    }
+
+
+def _tidy(prefix: str) -> None:
+    clean_shared_memory(prefix)

@@ -1,6 +1,7 @@
 """What can be chosen about the embedded stack: everything by an environment variable `TIERPROOF_...`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -36,6 +37,9 @@ class EmbeddedSettings(BaseSettings):
     log_name: str = Field(default="tierproof.local/ledger", description="the origin line of the ledger's checkpoints")
     replicas: int = Field(default=1, ge=1, description="copies of each stream; more than 1 needs a cluster")
 
+    model_engine: Literal["openvino", "noop"] = Field(
+        default="openvino", description="`noop` answers without a model, for load tests"
+    )
     nats_largest_memory: int = Field(default=256 * MEBIBYTE, description="bytes of streams kept in memory")
     nats_largest_store: int = Field(default=8192 * MEBIBYTE, description="bytes of streams on disk")
     nats_largest_message: int = Field(default=8 * MEBIBYTE, description="bytes of one message")

@@ -23,7 +23,7 @@ from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import NoSuchPart, StepFailed
 from tierproof_embedded.first_steps import lay_out
 from tierproof_embedded.layout import Layout
-from tierproof_embedded.model_server import local_pins, model_parts
+from tierproof_embedded.model_server import local_pins, model_parts, worker_environment
 from tierproof_embedded.notice import Notice
 from tierproof_embedded.plan import with_needs
 from tierproof_embedded.running import all_ready, supervised
@@ -117,7 +117,7 @@ def services_of(settings: EmbeddedSettings, endpoints: Endpoints, model_ready: t
                 name=f"inference-worker-{tier}",
                 module="tierproof_inference_worker",
                 needs=(*base, *model_ready),
-                environment={"TIERPROOF_INFERENCE_WORKER_TIER": tier, "TIERPROOF_TRITON_URL": endpoints.triton_url},
+                environment=worker_environment(settings.layout, endpoints, tier, settings),
             )
             for tier in settings.tiers
         ),

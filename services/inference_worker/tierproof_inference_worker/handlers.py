@@ -150,4 +150,5 @@ async def recover_if_stalled(shell: Shell) -> None:
     try:
         await shell.server.recover(shell.settings.recovered_models or (shell.settings.model_name,))
     except ServerTrouble as trouble:
-        log.error("model.not_recovered", reason=decide.failure_of(trouble).detail)
+        reason = decide.failure_of(trouble).detail
+        log.error("model.not_recovered", reason=reason)  # noqa: TRY400 - a trace would hold the server's words

@@ -61,7 +61,7 @@ class GenerationFailed(ModelServerError):
     """The engine failed under a request; the request itself may be sent again."""
 
     def __init__(self, *, because: str) -> None:
-        super().__init__(f"generation failed and the engine is rebuilt: {because}; send the request again")
+        super().__init__(f"generation failed: {because}; send the request again")
 
 
 class EngineGone(ModelServerError):

@@ -47,7 +47,15 @@ class Geometry:
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Return (outputs, inputs) of each linear part of a layer."""
         width, narrow, wide = self.width, self.kv_heads * self.head_size, self.feed_forward
-        shapes = [(width, width), (narrow, width), (narrow, width), (width, width), (wide, width), (wide, width), (width, wide)]
+        shapes = [
+            (width, width),
+            (narrow, width),
+            (narrow, width),
+            (width, width),
+            (wide, width),
+            (wide, width),
+            (width, wide),
+        ]
         return dict(zip(PARTS, shapes, strict=True))
 
     def modules(self) -> Iterator[tuple[str, tuple[int, int]]]:

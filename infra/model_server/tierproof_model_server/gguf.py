@@ -64,7 +64,8 @@ def read_header(path: Path) -> Gguf:
         placed = [_matrix(file) for _ in range(tensors)]
         start = -(-file.tell() // ALIGNMENT) * ALIGNMENT
     matrices = {
-        name: Matrix(dimensions=dimensions, kind=kind, offset=start + offset) for name, dimensions, kind, offset in placed
+        name: Matrix(dimensions=dimensions, kind=kind, offset=start + offset)
+        for name, dimensions, kind, offset in placed
     }
     return Gguf(path=path, facts=facts, matrices=matrices)
 

@@ -51,7 +51,9 @@ def decode_header(content: bytes) -> Header:
         header = json.loads(content[_LENGTH : _LENGTH + length])
         facts = header.pop("__metadata__", {})
         shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
-        spans = sorted((*entry["data_offsets"], prod(entry["shape"]) * BYTES_OF[entry["dtype"]]) for entry in header.values())
+        spans = sorted(
+            (*entry["data_offsets"], prod(entry["shape"]) * BYTES_OF[entry["dtype"]]) for entry in header.values()
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as broken:
         raise Unreadable(f"the header is damaged: {broken}") from broken
     end = 0

@@ -30,14 +30,19 @@ class Linear:
 def linear_layers(model: Node, geometry: Geometry) -> list[Linear]:
     """Return all linear layers but the vocabulary, proved; raises PreparationRefused on any surprise."""
     operations = model.get_ordered_ops()
-    static = [node for node in operations if node.get_type_name() == "MatMul" and node.input_value(1).get_partial_shape().is_static]
+    static = [
+        node
+        for node in operations
+        if node.get_type_name() == "MatMul" and node.input_value(1).get_partial_shape().is_static
+    ]
     inner = [node for node in static if _shape(node)[0] != geometry.vocabulary]
     _expect("one vocabulary matrix", 1, len(static) - len(inner))
     _expect("seven matrices a layer", len(PARTS) * geometry.layers, len(inner))
     inner.sort(key=_build_order)
     parts = list(PARTS)
     found = [
-        Linear(node=node, layer=number // len(parts), part=parts[number % len(parts)]) for number, node in enumerate(inner)
+        Linear(node=node, layer=number // len(parts), part=parts[number % len(parts)])
+        for number, node in enumerate(inner)
     ]
     for linear in found:
         _expect(f"shape of {linear.friendly_name}", geometry.shapes[linear.part], _shape(linear.node))
@@ -72,7 +77,9 @@ def _prove_consumers(linear: Linear) -> None:
         case _:
             right = True  # q, k and v are proved from the attention's side
     if not right:
-        raise PreparationRefused(expected=f"{linear.part} of layer {linear.layer} in its place", found=f"it feeds {kinds}")
+        raise PreparationRefused(
+            expected=f"{linear.part} of layer {linear.layer} in its place", found=f"it feeds {kinds}"
+        )
 
 
 def _matmuls_behind(node: Node, wanted: Callable[[str], bool]) -> set[str]:

@@ -1,0 +1,136 @@
+"""Between Triton's request objects and values. Imported in the stub only through the backends; takes its objects as arguments."""
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as backend
+
+from tierproof_model_server.adapters import AdapterRequest
+from tierproof_model_server.errors import AdapterRefused, ModelServerError, RequestRefused
+from tierproof_model_server.generation import Generated, Generation
+from tierproof_model_server.schema import accepted
+from tierproof_model_server.settings import EngineSettings
+from tierproof_model_server.tensors import LEAST_TOKENS
+
+FINAL = backend.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+MICROSECONDS = 1_000_000
+LORA = ("lora_id", "lora_name", "lora_path")
+
+
+class Responses:
+    """The responses of one request, as a listener of the engine. `cancel` is what a proxy calls through the base model."""
+
+    def __init__(self, request: Any) -> None:  # noqa: ANN401 - a Triton InferenceRequest
+        self._sender = request.get_response_sender()
+        self._cancelled = threading.Event()
+        self.ended = False
+
+    def cancel(self) -> None:
+        """Let the engine stop at its next step."""
+        self._cancelled.set()
+
+    def gone(self) -> bool:
+        """Tell whether the client cancelled, here or through a proxy."""
+        return self._cancelled.is_set() or bool(self._sender.is_cancelled())
+
+    def delta(self, text: str) -> None:
+        """Send the next piece of text."""
+        self._sender.send(backend.InferenceResponse(output_tensors=[_texts("text_output", text)]))
+
+    def finished(self, answer: Generated) -> None:
+        """Send the rest of the text with everything that is known at the end."""
+        logprobs = json.dumps({"ids": answer.ids, "logprobs": answer.logprobs}, separators=(",", ":"))
+        self._end(
+            output_tensors=[
+                _texts("text_output", answer.rest),
+                _texts("finish_reason", answer.finish),
+                backend.Tensor("cumulative_logprob", np.array([sum(answer.logprobs)], dtype=np.float32)),
+                _texts("tierproof_token_logprobs", logprobs),
+                backend.Tensor("tierproof_prompt_tokens", np.array([answer.prompt_tokens], dtype=np.int32)),
+                backend.Tensor("tierproof_output_tokens", np.array([len(answer.ids)], dtype=np.int32)),
+            ]
+        )
+
+    def failed(self, error: ModelServerError) -> None:
+        """Send the diagnosis with the class of the error in front; a refusal is INVALID_ARG, all else INTERNAL."""
+        code = backend.TritonError.INVALID_ARG if isinstance(error, RequestRefused) else backend.TritonError.INTERNAL
+        self._end(error=backend.TritonError(f"{type(error).__name__}: {error.diagnosis()}", code))
+
+    def stopped(self) -> None:
+        """Send the end that nobody reads."""
+        self._end(error=backend.TritonError("cancelled", backend.TritonError.CANCELLED))
+
+    def _end(self, *, output_tensors: list[Any] | None = None, error: Any = None) -> None:  # noqa: ANN401 - a TritonError
+        self.ended = True
+        self._sender.send(backend.InferenceResponse(output_tensors=output_tensors or [], error=error), flags=FINAL)
+
+
+def parameters_of(model_config: str) -> dict[str, str]:
+    """Return the parameters of a model's configuration."""
+    given = json.loads(model_config).get("parameters", {})
+    return {name: value["string_value"] for name, value in given.items()}
+
+
+def generation_of(request: Any, settings: EngineSettings) -> Generation:  # noqa: ANN401 - a Triton InferenceRequest
+    """Read a request; raises RequestRefused for what is wrong as it stands."""
+    given = inputs_of(request)
+    parameters = json.loads(request.parameters() or "{}")
+    schema = given.get("tierproof_json_schema")
+    if schema is not None:
+        schema = accepted(schema, most_bytes=settings.most_schema_bytes, most_depth=settings.most_schema_depth)
+    most = int(given.get("sampling_param_max_tokens", settings.most_output_tokens))
+    if not 1 <= most <= settings.most_output_tokens:
+        raise RequestRefused(
+            f"sampling_param_max_tokens is {most}; 1 to {settings.most_output_tokens} can be asked for"
+        )
+    least = int(parameters.get(LEAST_TOKENS, 0))
+    temperature, top_p = float(given.get("sampling_param_temperature", 0)), float(given.get("sampling_param_top_p", 1))
+    if not (temperature >= 0 and 0 < top_p <= 1 and 0 <= least <= most):
+        raise RequestRefused(f"temperature {temperature}, top_p {top_p} or {LEAST_TOKENS} {least} is out of range")
+    return Generation(
+        prompt=given["text_input"],
+        most_tokens=most,
+        least_tokens=least,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=given.get("sampling_param_top_k"),
+        seed=int(given.get("sampling_param_seed", 0)),
+        schema=schema,
+        adapter=_adapter_of(given),
+        streaming=bool(given.get("streaming", False)),
+        seconds=request.timeout() / MICROSECONDS or None,
+    )
+
+
+def inputs_of(request: Any) -> dict[str, Any]:  # noqa: ANN401 - a Triton InferenceRequest
+    """Return the single value of each input tensor, texts decoded; raises RequestRefused for other shapes or bytes."""
+    given = {}
+    for tensor in request.inputs():
+        values = tensor.as_numpy().reshape(-1)
+        if len(values) != 1:
+            raise RequestRefused(f"{tensor.name()} has {len(values)} values, one is taken")
+        value = values[0]
+        try:
+            given[tensor.name()] = value.decode() if isinstance(value, bytes) else value.item()
+        except UnicodeDecodeError as broken:
+            raise RequestRefused(f"{tensor.name()} is not UTF-8") from broken
+    return given
+
+
+def _adapter_of(given: Mapping[str, Any]) -> AdapterRequest | None:
+    named = [name for name in LORA if name in given]
+    if not named:
+        return None
+    if len(named) != len(LORA):
+        raise AdapterRefused(
+            adapter=str(given.get("lora_name", "")), because="lora_id, lora_name and lora_path belong together"
+        )
+    return AdapterRequest(name=given["lora_name"], lora_id=given["lora_id"], path=Path(given["lora_path"]))
+
+
+def _texts(name: str, text: str) -> Any:  # noqa: ANN401 - a Triton tensor
+    return backend.Tensor(name, np.array([text.encode()], dtype=object))

@@ -125,7 +125,7 @@ class ReviewsAsked(Question):
 
 
 class OpenReview(Shape):
-    """One answer that waits: texts opened for the reviewer, None when their key was erased."""
+    """One answer that waits. Its texts lie in the review request, which reviewers may read in the REVIEW stream."""
 
     task_id: TaskId
     tenant: Tenant
@@ -136,8 +136,6 @@ class OpenReview(Shape):
     deadline: Instant
     review_request: EventId
     answer_commitment: str
-    prompt: str | None = None
-    answer: str | None = None
     checks: tuple[str, ...] = ()
 
 

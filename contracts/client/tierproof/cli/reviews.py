@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from tierproof_contracts.catalogue import schema_name
+from tierproof_contracts import subjects
+from tierproof_contracts.catalogue import read_event, schema_name
 from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.questions import OpenReview, Reviews, ReviewsAsked
-from tierproof_contracts.review import ReviewDecidedV1, review_statement
+from tierproof_contracts.review import ReviewDecidedV1, ReviewRequestedV1, review_statement
 from tierproof_proofs.encoding import base64_of
 from tierproof_proofs.keys import Signer, load_key
 
@@ -60,7 +61,7 @@ def decide(
         raise ClientError(f"{task_id}: nothing waits for a person; see `tierproof review list`")
     waiting: OpenReview = found.reviews[0]
     if not as_json_:
-        _show(waiting)
+        _show(waiting, run(_request(waiting, url, credentials)))
     if not yes:
         typer.confirm(f"{'Confirm' if confirm else 'Reject'} this answer with your signature?", abort=True)
     decision = signed_decision(
@@ -78,10 +79,21 @@ def decide(
     as_json({"task_id": task_id, "verdict": decision.verdict}) if as_json_ else console.print(f"{task_id}: {verdict}")
 
 
-def _show(waiting: OpenReview) -> None:
+async def _request(waiting: OpenReview, url: str | None, credentials: Path | None) -> ReviewRequestedV1:
+    """Read the texts where they lie: in the review request, which reviewers may read."""
+    where = place("reviewer", url, credentials)
+    async with connected(where.url, credentials=where.credentials) as connection:
+        stored = await connection.last(subjects.review_requested(waiting.tenant, waiting.task_id))
+    data = read_event(stored).data if stored else None
+    if not isinstance(data, ReviewRequestedV1):
+        raise ClientError(f"{waiting.task_id}: the review request is no longer stored")
+    return data
+
+
+def _show(waiting: OpenReview, request: ReviewRequestedV1) -> None:
     console.print(f"[bold]{waiting.kind}, class {waiting.safety_class}, tier {waiting.tier}:[/bold] {waiting.because}")
-    console.print(f"Request:\n{waiting.prompt or '(erased)'}", markup=False)
-    console.print(f"Answer:\n{waiting.answer or '(erased)'}", markup=False)
+    console.print(f"Request:\n{request.prompt.text}", markup=False)
+    console.print(f"Answer:\n{request.answer.text}", markup=False)
     console.print(f"Checks that passed: {', '.join(waiting.checks) or 'none'}", markup=False)
 
 

@@ -68,7 +68,11 @@ async def settlement_of(bus: Bus, asked: VerificationRequestedV1) -> Verificatio
 
 
 def settings_for(nats_server: Any, user: str) -> dict[str, Any]:
-    return {"nats_url": nats_server.bare_url, "nkey_seed_file": nats_server.seed_file(user), "allow_unsynced_broker": True}
+    return {
+        "nats_url": nats_server.bare_url,
+        "nkey_seed_file": nats_server.seed_file(user),
+        "allow_unsynced_broker": True,
+    }
 
 
 async def test_requests_are_settled_once_with_the_right_verdict(nats_server: Any) -> None:

@@ -61,12 +61,12 @@ def _count(value: Any) -> int | None:  # noqa: ANN401 - as _finite
 
 
 def _per_token(text: Any) -> list[float]:  # noqa: ANN401 - as _finite
-    """Read `{"lp": [...]}` or `[...]`; what is neither counts as not sent."""
+    """Read `{"logprobs": [...]}` or `[...]`; what is neither counts as not sent."""
     try:
         found = json.loads(text)
     except (TypeError, ValueError):
         return []
-    values = found.get("lp") if isinstance(found, dict) else found
+    values = found.get("logprobs") if isinstance(found, dict) else found
     if not isinstance(values, list):
         return []
     return [number for value in values if (number := _finite(value)) is not None]

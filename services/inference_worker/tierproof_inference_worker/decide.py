@@ -30,19 +30,21 @@ from tierproof_inference_worker.profiles import Capabilities, Lora, Order
 
 LONGEST_DETAIL = 500
 
-# What our model server says (infra/model_server/errors.py), and what Triton and the engines say, by a part of their words.
+# What our model server says begins with the error's class (infra/model_server errors.py, wire.py); then what Triton and the engines say.
 REFUSALS: tuple[tuple[str, FailureCode, bool], ...] = (
-    ("tierproof_json_schema is refused", "bad-schema", False),
+    ("schemarefused", "bad-schema", False),
+    ("prompttoolong", "prompt-too-long", False),
+    ("adapterrefused", "unknown-adapter", False),
+    ("deadlinepassed", "deadline", False),
+    ("generationfailed", "crashed", True),
+    ("enginegone", "crashed", True),
+    ("requestrefused", "server-error", False),
+    ("stub process", "crashed", True),
     ("guided decoding", "bad-schema", False),
-    ("the prompt has", "prompt-too-long", False),
     ("exceeds the maximum", "prompt-too-long", False),
     ("longer than the maximum model length", "prompt-too-long", False),
-    ("adapter ", "unknown-adapter", False),
     ("lora", "unknown-adapter", False),
-    ("deadline", "deadline", False),
-    ("generation failed", "crashed", True),
-    ("the engine is gone", "crashed", True),
-    ("stub process", "crashed", True),
+    ("timeout expired", "deadline", False),
 )
 FINISHED: dict[str, Literal["stop", "length"]] = {
     "stop": "stop",

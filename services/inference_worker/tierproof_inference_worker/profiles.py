@@ -53,7 +53,8 @@ class Profile:
     """The names of one kind of server.
 
     `inputs` by role; those in `needed` must exist. `asks` are inputs that are always true: they ask for outputs. `cumulative`: each
-    chunk repeats the text so far. `sampling`: parameters travel as one JSON text in that input.
+    chunk repeats the text so far, except that a server which declares the output `deltas_with` sends only what is new.
+    `sampling`: parameters travel as one JSON text in that input.
     """
 
     name: ProfileName
@@ -64,6 +65,7 @@ class Profile:
     cumulative: bool
     adapters: Adapters
     sampling: str | None = None
+    deltas_with: str | None = None
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -91,8 +93,11 @@ PROFILES: Mapping[str, Profile] = {
                 "finish_reason": "finish_reason",
                 "cumulative_logprob": "cumulative_logprob",
                 "token_logprobs": "tierproof_token_logprobs",
+                "prompt_tokens": "tierproof_prompt_tokens",
+                "output_tokens": "tierproof_output_tokens",
             },
             cumulative=True,
+            deltas_with="tierproof_token_logprobs",
             adapters="by-path",
         ),
         Profile(
@@ -148,12 +153,12 @@ PROFILES: Mapping[str, Profile] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a server's model can do beyond the least: schema, adapters; and the inputs and outputs that it declares."""
+    """What a server's model can do beyond the least, how it streams, and which inputs it declares."""
 
     schema: bool
     lora: bool
+    cumulative: bool
     inputs: frozenset[str]
-    outputs: frozenset[str]
 
 
 def compared(profile: Profile, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Capabilities:
@@ -171,8 +176,8 @@ def compared(profile: Profile, inputs: Mapping[str, str], outputs: Mapping[str, 
     return Capabilities(
         schema=profile.inputs["schema"][0] in inputs,
         lora=all(profile.inputs[role][0] in inputs for role in lora_roles),
+        cumulative=profile.cumulative and profile.deltas_with not in outputs,
         inputs=frozenset(inputs),
-        outputs=frozenset(outputs),
     )
 
 

@@ -96,7 +96,7 @@ class ModelServer:
                     chunks.append(_chunk(result, self.profile.outputs))
         finally:
             stream.cancel()
-        return assembled(chunks, cumulative=self.profile.cumulative)
+        return assembled(chunks, cumulative=able.cumulative)
 
     async def generate_all(
         self, orders: tuple[Order, ...], able: Capabilities, seconds: float, request_id: str

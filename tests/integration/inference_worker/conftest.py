@@ -57,11 +57,11 @@ class Script:
 
 
 async def politely(inputs: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """Say the prompt's words one by one, each chunk with all words so far, then the end."""
+    """Say the prompt's words one by one, then the end."""
     words = str(inputs["text_input"]).split()[: inputs["sampling_param_max_tokens"]]
-    for number in range(1, len(words) + 1):
-        yield {"text_output": " ".join(words[:number])}
-    facts = {"ids": list(range(len(words))), "lp": [-0.5] * len(words)}
+    for number, word in enumerate(words):
+        yield {"text_output": word if number == 0 else f" {word}"}
+    facts = {"ids": list(range(len(words))), "logprobs": [-0.5] * len(words)}
     yield {
         "text_output": "",
         "finish_reason": "stop",
@@ -70,7 +70,7 @@ async def politely(inputs: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     }
 
 
-class ScriptedServer(wire.GRPCInferenceServiceServicer):  # type: ignore[misc] - no types published
+class ScriptedServer(wire.GRPCInferenceServiceServicer):  # type: ignore[misc]
     def __init__(self, script: Script) -> None:
         self.script = script
 

@@ -184,11 +184,12 @@ async def test_a_model_that_is_not_loaded_is_a_server_that_is_down(
 @pytest.mark.parametrize(
     ("words", "code", "again"),
     [
-        ("tierproof_json_schema is refused: secret words", "bad-schema", False),
-        ("the prompt has 9000 tokens, the limit is 2048", "prompt-too-long", False),
-        ("adapter 'x' is refused: secret words", "unknown-adapter", False),
-        ("generation failed and the engine is rebuilt: secret words", "crashed", True),
-        ("the engine is gone: secret words", "crashed", True),
+        ("SchemaRefused: tierproof_json_schema is refused: secret words", "bad-schema", False),
+        ("PromptTooLong: the prompt has 9000 tokens, secret words", "prompt-too-long", False),
+        ("AdapterRefused: adapter 'x' is refused: secret words", "unknown-adapter", False),
+        ("GenerationFailed: secret words", "crashed", True),
+        ("EngineGone: secret words", "crashed", True),
+        ("DeadlinePassed: secret words", "deadline", False),
         ("secret words", "server-error", True),
     ],
 )

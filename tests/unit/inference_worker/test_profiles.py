@@ -135,7 +135,7 @@ def test_a_logprob_that_is_no_number_counts_as_not_sent(odd: str | None) -> None
     assert assembled([{"text": "x", "cumulative_logprob": odd}], cumulative=True).cumulative_logprob is None
 
 
-@pytest.mark.parametrize("facts", ['{"ids":[1,2],"lp":[-0.1,-2.5]}', "[-0.1,-2.5]"])
+@pytest.mark.parametrize("facts", ['{"ids":[1,2],"logprobs":[-0.1,-2.5]}', "[-0.1,-2.5]"])
 def test_the_lowest_log_probability_comes_from_the_tokens(facts: str) -> None:
     found = assembled([{"text": "x", "token_logprobs": facts}], cumulative=True)
     assert (found.lowest_logprob, found.output_tokens) == (-2.5, 2)
@@ -144,3 +144,22 @@ def test_the_lowest_log_probability_comes_from_the_tokens(facts: str) -> None:
 def test_a_stream_without_a_chunk_is_no_answer() -> None:
     with pytest.raises(UnfitAnswer):
         assembled([], cumulative=True)
+
+
+def test_a_server_with_our_extensions_streams_deltas_and_plain_llmapi_repeats_itself() -> None:
+    profile = PROFILES["trtllm-llmapi"]
+    inputs, outputs = declared(profile)
+    assert compared(profile, inputs, outputs).cumulative is False
+    del outputs["tierproof_token_logprobs"]
+    assert compared(profile, inputs, outputs).cumulative is True
+
+
+def test_our_own_model_server_declares_what_the_profile_expects() -> None:
+    from tierproof_model_server.tensors import INPUTS, OUTPUTS  # noqa: PLC0415 - the other side of the wire
+
+    wire = {"TYPE_STRING": "BYTES"}
+    inputs = {tensor.name: wire.get(tensor.kind, tensor.kind.removeprefix("TYPE_")) for tensor in INPUTS}
+    outputs = {tensor.name: tensor.kind for tensor in OUTPUTS}
+    profile = PROFILES["trtllm-llmapi"]
+    assert compared(profile, inputs, outputs).schema
+    assert set(profile.outputs.values()) == set(outputs)

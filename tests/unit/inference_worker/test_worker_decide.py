@@ -32,7 +32,7 @@ ONE, TWO, THREE, OTHER = (f"sha256:{number:02x}" + "00" * 31 for number in range
 TASK = "acme_" + "0" * 32
 WHEN = "2026-01-01T00:01:00Z"
 PIN = ModelPin(name="tier_s", weights=ONE, tokenizer=TWO, engine=THREE, decode_mode="reproducible")
-ABLE = Capabilities(schema=True, lora=True, inputs=frozenset(), outputs=frozenset())
+ABLE = Capabilities(schema=True, lora=True, cumulative=False, inputs=frozenset())
 REPORTED = Reported(model="tier_s", weights=ONE, tokenizer=TWO, engine=THREE, decode_mode="reproducible", able=ABLE)
 ASKED = InferenceRequestedV1(
     request_id="00000000-0000-4000-8000-000000000001",
@@ -87,7 +87,8 @@ def test_a_mode_that_is_not_named_is_covered_by_the_engines_digest() -> None:
         (UnknownAdapter("x"), "unknown-adapter", False),
         (ProfileMismatch("x"), "server-error", False),
         (UnfitAnswer("x"), "server-error", True),
-        (ServerRefused("the prompt has 3 tokens"), "prompt-too-long", False),
+        (ServerRefused("PromptTooLong: the prompt has 3 tokens"), "prompt-too-long", False),
+        (ServerRefused("RequestRefused: top_p is out of range"), "server-error", False),
         (ServerRefused("Stub process 'tier_s_0' is not healthy."), "crashed", True),
         (ServerRefused("who knows"), "server-error", True),
     ],
@@ -97,6 +98,14 @@ def test_each_trouble_has_a_code_and_says_whether_to_try_again(
 ) -> None:
     said = decide.failure_of(trouble)
     assert (said.code, said.another_try) == (code, again)
+
+
+def test_every_error_of_our_model_server_that_a_request_can_meet_is_known() -> None:
+    from tierproof_model_server import errors  # noqa: PLC0415 - the other side of the wire
+
+    met = [*errors.RequestRefused.__subclasses__(), errors.GenerationFailed, errors.EngineGone, errors.DeadlinePassed]
+    codes = {kind.__name__: decide.failure_of(ServerRefused(f"{kind.__name__}: x")).code for kind in met}
+    assert "server-error" not in codes.values(), codes
 
 
 def test_no_trouble_is_without_a_code() -> None:

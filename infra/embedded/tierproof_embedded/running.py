@@ -73,3 +73,11 @@ async def all_ready(supervisor: Supervisor) -> None:
         if supervisor.all_ready:
             return
         await asyncio.sleep(LOOK)
+
+
+async def fallen(supervisor: Supervisor, part: str) -> None:
+    """Return when a part of a running supervisor has a failure behind it."""
+    while True:
+        if supervisor.states[part].failures:
+            return
+        await asyncio.sleep(LOOK)

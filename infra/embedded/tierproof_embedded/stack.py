@@ -26,7 +26,7 @@ from tierproof_embedded.layout import Layout
 from tierproof_embedded.model_server import local_pins, model_parts, worker_environment
 from tierproof_embedded.notice import Notice
 from tierproof_embedded.plan import with_needs
-from tierproof_embedded.running import all_ready, supervised
+from tierproof_embedded.running import all_ready, fallen, supervised
 from tierproof_embedded.services import Service, service_part, step_part
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.supervisor import Part, Supervisor
@@ -89,6 +89,11 @@ class Stack:
     def pid_of(self, part: str) -> int | None:
         """Return the process id of a part while it runs."""
         return self.supervisor.pid_of(part)
+
+    async def failed(self, part: str, seconds: float) -> None:
+        """Wait until the supervisor has seen a part fail since it was last calm; raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            await fallen(self.supervisor, part)
 
     async def ready(self, seconds: float) -> None:
         """Wait until every part is ready (again); raises TimeoutError."""

@@ -56,7 +56,7 @@ check: $(READY) ## lint, format, types, import laws, schema compatibility, READM
 	@$(PYTEST) -q tests/unit/laws
 
 bench: $(READY) ## measure: one question per file in loadtests/, results as JSON
-	@$(BIN)/python loadtests/run.py
+	@for question in loadtests/*.py; do echo "$$question"; $(BIN)/python "$$question"; done
 
 lock: $(READY) ## make infra/locks anew (UPGRADE=--upgrade for newer versions)
 	@$(BIN)/python infra/locks/lock.py $(UPGRADE)

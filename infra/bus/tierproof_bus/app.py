@@ -17,7 +17,7 @@ from tierproof_contracts import topology
 from tierproof_contracts.envelope import Event
 from tierproof_contracts.subjects import every
 
-from tierproof_bus import health, logs
+from tierproof_bus import health, logs, telemetry
 from tierproof_bus.bus import Bus
 from tierproof_bus.consume import Settling, as_it_came, raw_of
 from tierproof_bus.documents import signers_in
@@ -63,7 +63,11 @@ class Service:
         def register(handler: Handler[E]) -> Handler[E]:
             async def work(raw: Raw, bus: Bus) -> None:
                 received = read(raw, event)
-                with logs.about(event_id=received.id, correlation=received.envelope.correlationid):
+                envelope = received.envelope
+                with (
+                    telemetry.handling(envelope.type, raw.headers, envelope.traceparent),
+                    logs.about(event_id=envelope.id, task_id=envelope.subject, correlation=envelope.correlationid),
+                ):
                     await handler(received, bus)
 
             self.registrations.append(Registration(consumer=consumer, work=work, workers=workers))
@@ -96,6 +100,7 @@ class Service:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then exit: 0 stopped in order, 70 consumers lost, 78 could not start."""
         logs.configure(self.settings.log_level, service=self.name)
+        telemetry.configure(self.name)
         sys.exit(uvloop.run(self._until_signalled()))
 
     async def _until_signalled(self) -> int:

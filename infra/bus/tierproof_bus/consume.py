@@ -20,7 +20,7 @@ from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.errors import ContractError
 from tierproof_contracts.incident import DeadLetteredV1, Origin
 
-from tierproof_bus import logs, metrics, telemetry
+from tierproof_bus import logs, metrics
 from tierproof_bus.bus import Bus
 from tierproof_bus.errors import BusError
 from tierproof_bus.messages import Raw
@@ -80,7 +80,6 @@ class _Delivery(BaseMiddleware[Any, Any]):
         event_type = event_type_of(self._raw.subject)
         self._stack.enter_context(logs.about(stream=self._raw.stream, sequence=str(self._raw.sequence)))
         self._stack.enter_context(metrics.timed_handler(event_type))
-        self._stack.enter_context(telemetry.handling(event_type, self._raw.headers, None))
         wait = self._settling.ack_wait[self.msg.metadata.consumer]
         self._heart = asyncio.create_task(_beat(self.msg, wait / _SHARE_OF_ACK_WAIT))
 

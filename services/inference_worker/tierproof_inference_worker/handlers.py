@@ -35,7 +35,9 @@ class Shell:
 
 def shell_of(settings: InferenceWorkerSettings) -> Shell:
     """Return the outside world of a worker, not connected yet."""
-    patience = Patience(idle=settings.idle_seconds, call=settings.call_seconds, load=settings.load_seconds)
+    patience = Patience(
+        first=settings.first_seconds, idle=settings.idle_seconds, call=settings.call_seconds, load=settings.load_seconds
+    )
     server = ModelServer(
         url=settings.triton_url, model=settings.model_name, profile=PROFILES[settings.profile], patience=patience
     )

@@ -35,6 +35,9 @@ class InferenceWorkerSettings(BusSettings):
     adapters_on_server: str | None = Field(default=None, description="the same folder as the server sees it")
     workers: int = Field(default=4, ge=1)
     idle_seconds: Seconds = Field(default=20.0, description="a stream that says nothing for so long has stalled")
+    first_seconds: Seconds = Field(
+        default=60.0, description="until a stream's first words: requests queue in the engine"
+    )
     call_seconds: Seconds = Field(default=5.0, description="for questions about metadata and configuration")
     retry_seconds: Seconds = Field(default=1.0, description="between looks at a server that is down")
     probe_every_seconds: Seconds = 30.0

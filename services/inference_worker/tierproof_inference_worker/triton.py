@@ -35,8 +35,9 @@ _NOT_LOADED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds: a silent stream, a question about metadata, the loading of a model."""
+    """Seconds: until a stream's first words, between two of its words, a question about metadata, the loading of a model."""
 
+    first: float
     idle: float
     call: float
     load: float
@@ -92,7 +93,9 @@ class ModelServer:
         chunks: list[Chunk] = []
         try:
             async with self._named():
-                while (result := await self._next(stream)) is not None:
+                while (
+                    result := await self._next(stream, self.patience.idle if chunks else self.patience.first)
+                ) is not None:
                     chunks.append(_chunk(result, self.profile.outputs))
         finally:
             stream.cancel()
@@ -116,7 +119,7 @@ class ModelServer:
         """Describe the model and really generate one token; `model_ready` stays true over a dead backend."""
         reported = await self.describe()
         order = Order(text=text, max_tokens=1, temperature_micro=0, top_p_micro=_MICROSECONDS, top_k=None, seed=0)
-        await self.generate(order, reported.able, self.patience.idle, "probe")
+        await self.generate(order, reported.able, self.patience.first + self.patience.idle, "probe")
         self.stalls = 0
         return reported
 
@@ -130,9 +133,9 @@ class ModelServer:
                 await self._connected.load_model(model, client_timeout=self.patience.load)
         self.stalls = 0
 
-    async def _next(self, stream: Any) -> Any:  # noqa: ANN401 - as _connected
+    async def _next(self, stream: Any, patience: float) -> Any:  # noqa: ANN401 - as _connected
         try:
-            async with asyncio.timeout(self.patience.idle):
+            async with asyncio.timeout(patience):
                 result, error = await anext(stream)
         except StopAsyncIteration:
             return None

@@ -25,7 +25,7 @@ OTHER = "sha256:" + "ff" * 32
 async def shell(scripted: Any, tmp_path: Path) -> AsyncIterator[Shell]:
     made = shell_of(
         InferenceWorkerSettings(
-            tier="s", triton_url=scripted.url, idle_seconds=0.5, call_seconds=1.0, retry_seconds=0.1,
+            tier="s", triton_url=scripted.url, first_seconds=0.7, idle_seconds=0.5, call_seconds=1.0, retry_seconds=0.1,
             probe_every_seconds=0.1, adapters_folder=tmp_path, replica="r-1", stalls_before_recovery=2,
         )
     )  # fmt: skip
@@ -151,6 +151,18 @@ async def test_a_stream_that_falls_silent_has_stalled_and_its_sisters_are_cancel
     assert (settlement.code, settlement.another_try) == ("server-stalled", True)
     await asyncio.sleep(0.2)
     assert all(heard.cancelled for heard in scripted.script.heard)
+
+
+async def test_a_stream_may_take_longer_for_its_first_words_than_between_two(
+    shell: Shell, scripted: Any, request_for: Build
+) -> None:
+    async def queued(inputs: dict[str, Any]) -> Chunks:
+        await asyncio.sleep(0.6)
+        yield {"text_output": "late", "finish_reason": "stop"}
+
+    scripted.script.say = queued
+    assert isinstance(await settlement_of(request_for(), shell), Completed)
+    assert shell.server.stalls == 0
 
 
 async def test_a_server_that_is_down_is_waited_for(shell: Shell, scripted: Any, request_for: Build) -> None:

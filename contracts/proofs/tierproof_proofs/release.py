@@ -6,6 +6,7 @@ commitment = HMAC-SHA256(salt, text), so a reader who has the text can compare, 
 
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from tierproof_proofs.tlog_proof import ProvenEntry, verify_proof
 from tierproof_proofs.trust import Trust
 
 REVIEW_STATEMENT = "tierproof review v1"
+_SALT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 RELEASED_TYPE = "result.released.v1"
 
 
@@ -54,8 +56,9 @@ def verify_released(result_event: bytes, proof_text: str, entry: bytes, trust: T
 def seal(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return a JSON value with each carried text replaced by its commitment and size, as the log's entries hold it."""
     if isinstance(value, Mapping):
-        if value.keys() == {"text", "salt"}:
-            return _sealed(value["text"], value["salt"])
+        if _is_text(value):
+            beside = {key: seal(inner) for key, inner in value.items() if key not in {"text", "salt"}}
+            return beside | _sealed(value["text"], value["salt"])
         return {key: seal(inner) for key, inner in value.items()}
     return [seal(inner) for inner in value] if isinstance(value, list | tuple) else value
 
@@ -101,13 +104,20 @@ def _refuse_other_position(
         raise NotVerified("the result names another log or position than the proof")
 
 
-def _sealed(text: object, salt: object) -> dict[str, Any]:
+def _is_text(value: Mapping[str, Any]) -> bool:
+    text, salt = value.get("text"), value.get("salt")
+    return isinstance(text, str) and isinstance(salt, str) and _SALT.fullmatch(salt) is not None
+
+
+def _sealed(text: str, salt: str) -> dict[str, Any]:
     try:
-        content = str(text).encode()
-        mac = hmac.digest(bytes.fromhex(str(salt)), content, "sha256")
-    except ValueError:
-        raise Malformed("result: a text has no usable salt") from None
-    return {"commitment": f"hmac-sha256:{mac.hex()}", "size": len(content)}
+        content = text.encode()
+    except UnicodeEncodeError:
+        raise Malformed("result: a text that is not Unicode") from None
+    return {
+        "commitment": f"hmac-sha256:{hmac.digest(bytes.fromhex(salt), content, 'sha256').hex()}",
+        "size": len(content),
+    }
 
 
 def _canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value

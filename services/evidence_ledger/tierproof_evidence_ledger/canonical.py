@@ -20,7 +20,7 @@ from tierproof_contracts.canonical import ambiguity
 from tierproof_contracts.catalogue import EVENTS, envelope_of
 from tierproof_contracts.envelope import parse_json
 from tierproof_contracts.errors import ContractError
-from tierproof_contracts.text import commitment_to
+from tierproof_contracts.text import commitment_to, is_text
 
 ENTRY_VERSION = 1
 OWN_EVENTS = frozenset({"result.released.v1", "evidence.checkpointed.v1"})
@@ -178,10 +178,8 @@ def sealed_value(value: Any, texts: dict[str, CarriedText], depth: int = 0) -> A
 def _sealed_members(value: dict[str, Any], texts: dict[str, CarriedText], depth: int) -> dict[str, Any]:
     if depth > DEEPEST:
         raise _Refused(f"nested deeper than {DEEPEST}")
-    if value.keys() == TEXT_MEMBERS:
-        return _sealed(value, texts)
-    if "salt" in value or type(value.get("text")) is str:  # beside other members it would be recorded in clear
-        raise _Refused("a text without its salt")
+    if type(value.get("text")) is str or type(value.get("salt")) is str:
+        return _sealed(value, texts, depth)
     if not "".join(value).isascii():
         raise _Refused("keys are ASCII strings")
     return {_speakable(key): sealed_value(inner, texts, depth + 1) for key, inner in value.items()}
@@ -199,7 +197,7 @@ def _said(message: Delivered) -> Said:
     form = _ENVELOPES.get(event_type) if isinstance(event_type, str) else None
     if form is None:
         raise _Refused("type: not known to this release, or not for the ledger")
-    envelope = form.model_validate_json(message.content)
+    envelope = form.model_validate_json(message.content, strict=True)
     if envelope.data.subject() != message.subject:
         raise _Refused("the event does not belong on this subject")
     datetime.fromisoformat(envelope.time)  # a day that the calendar does not have raises ValueError
@@ -219,13 +217,19 @@ def _advised(parsed: dict[str, Any]) -> Advised:
     return Advised(members=sealed_value(members, {}))
 
 
-def _sealed(value: dict[str, Any], texts: dict[str, CarriedText]) -> dict[str, Any]:
-    text, salt = value["text"], value["salt"]
-    if not isinstance(text, str) or not isinstance(salt, str):
+def _sealed(value: dict[str, Any], texts: dict[str, CarriedText], depth: int) -> dict[str, Any]:
+    """Seal a text as tierproof_contracts.text.sealed does; one without a usable salt would stay in clear and is refused."""
+    if not is_text(value):
         raise _Refused("a text without its salt")
+    text, salt = value["text"], value["salt"]
     commitment = commitment_to(text, salt)
     texts[commitment] = CarriedText(commitment=commitment, text=text, salt=salt)
-    return {"commitment": commitment, "size": len(text.encode())}
+    beside = {key: inner for key, inner in value.items() if key not in TEXT_MEMBERS}
+    return {
+        **(_sealed_members(beside, texts, depth) if beside else {}),
+        "commitment": commitment,
+        "size": len(text.encode()),
+    }
 
 
 def _faults(error: ValidationError) -> str:

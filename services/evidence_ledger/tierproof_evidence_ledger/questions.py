@@ -89,6 +89,13 @@ def refusal(code: str, message: str) -> bytes:
 async def serve_questions(client: Client, answerer: Answers) -> None:
     """Answer until cancelled; ledgers on one broker share the work. Answers that the broker would not carry are refused."""
 
+    answering: set[asyncio.Task[None]] = set()
+
+    async def begin(message: Msg) -> None:
+        task = asyncio.create_task(respond(message))  # a long question must not hold up the others
+        answering.add(task)
+        task.add_done_callback(answering.discard)
+
     async def respond(message: Msg) -> None:
         name = message.subject.rsplit(".", 1)[1]
         reply = await asyncio.to_thread(answerer.answer, name, message.data)
@@ -96,7 +103,7 @@ async def serve_questions(client: Client, answerer: Answers) -> None:
             reply = refusal("bad-question", "the answer is larger than a message; ask for less, with `limit`")
         await client.publish(message.reply, reply)
 
-    subscription = await client.subscribe(subjects.asked_of_ledger("*"), queue=QUEUE, cb=respond)
+    subscription = await client.subscribe(subjects.asked_of_ledger("*"), queue=QUEUE, cb=begin)
     try:
         await asyncio.Event().wait()
     finally:

@@ -23,6 +23,9 @@ _OPEN = """
     WHERE (event_type = ANY (%s) AND kind = 'event' OR kind = 'rejected' AND task_id IS NOT NULL)
       AND NOT EXISTS (SELECT 1 FROM ledger.outcome o WHERE o.task_id = e.task_id)
     ORDER BY seq"""
+_TEXT = """
+    SELECT t.tenant, t.key_id, t.nonce, t.ciphertext, k.wrapped
+    FROM ledger.sealed_text t LEFT JOIN ledger.text_key k USING (key_id) WHERE t.commitment = %s"""
 _STEERING = "SELECT canonical FROM ledger.entry WHERE event_type = ANY (%s) AND kind = 'event' ORDER BY seq"
 
 
@@ -177,17 +180,8 @@ class Store:
 
     async def text(self, commitment: str) -> tuple[SealedText, WrappedKey | None] | None:
         """Return a sealed text and its key, None in place of an erased one."""
-        query = """SELECT t.tenant, t.key_id, t.nonce, t.ciphertext, k.wrapped
-                   FROM ledger.sealed_text t LEFT JOIN ledger.text_key k USING (key_id) WHERE t.commitment = %s"""
-        rows = await self._all(query, [commitment])
-        if not rows:
-            return None
-        tenant, key_id, nonce, ciphertext, wrapped = rows[0]
-        text = SealedText(
-            commitment=commitment, tenant=tenant, key_id=key_id, nonce=bytes(nonce), ciphertext=bytes(ciphertext)
-        )
-        key = None if wrapped is None else WrappedKey(key_id=key_id, tenant=tenant, wrapped=bytes(wrapped))
-        return text, key
+        rows = await self._all(_TEXT, [commitment])
+        return _text_in(commitment, rows[0]) if rows else None
 
     async def unpublished(self) -> list[tuple[str, int]]:
         """Return outbox rows that are not published yet, oldest first."""
@@ -285,6 +279,15 @@ class Store:
 
     async def _one(self, query: str, values: Sequence[Any]) -> tuple[Any, ...]:
         return (await self._all(query, values))[0]
+
+
+def _text_in(commitment: str, row: tuple[Any, ...]) -> tuple[SealedText, WrappedKey | None]:
+    tenant, key_id, nonce, ciphertext, wrapped = row
+    text = SealedText(
+        commitment=commitment, tenant=tenant, key_id=key_id, nonce=bytes(nonce), ciphertext=bytes(ciphertext)
+    )
+    key = None if wrapped is None else WrappedKey(key_id=key_id, tenant=tenant, wrapped=bytes(wrapped))
+    return text, key
 
 
 def recorded_in(entry: dict[str, Any]) -> Recorded:

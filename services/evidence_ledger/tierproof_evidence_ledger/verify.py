@@ -253,7 +253,7 @@ def _texts(rows: psycopg.Connection[Any], chunk: Sequence[tuple[Any, ...]], repo
 def commitments_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
     """Yield the commitments of sealed texts in a JSON value."""
     if isinstance(value, dict):
-        if value.keys() == {"commitment", "size"}:
+        if isinstance(value.get("commitment"), str) and "size" in value:
             yield value["commitment"]
         for inner in value.values():
             yield from commitments_in(inner)

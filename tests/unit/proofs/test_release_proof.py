@@ -141,6 +141,6 @@ def test_a_trust_file_survives_writing_and_reading() -> None:
     assert Trust.from_json(TRUST.to_json()) == TRUST
 
 
-def test_a_text_without_a_usable_salt_is_refused() -> None:
-    with pytest.raises(Malformed, match="salt"):
-        seal({"text": "x", "salt": "zz"})
+def test_a_text_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(Malformed, match="Unicode"):
+        seal({"text": "\ud800", "salt": "00" * 16})

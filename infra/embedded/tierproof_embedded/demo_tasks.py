@@ -41,8 +41,9 @@ def _requirement(
         prompt=f"Write requirement REQ-{number} as JSON with id, text and verification. Fact: {fact}",
         inputs={
             "schema": json.dumps(schema),
-            "rules": json.dumps({"version": 1, "id_pattern": "REQ-[0-9]+", "rules": rules}),
+            "rules": json.dumps({"version": 1, "rules": rules}),
             "requirements": "\n".join(known),
+            "pattern": "REQ-[0-9]+",
         },
     )
 

@@ -103,6 +103,7 @@ TASKS: tuple[DemoTask, ...] = (
         "watchdog", "B", "the watchdog resets the controller after 100 ms.", number=160, rules=[NO_TBD, SHORT]
     ),
     _requirement("self-test", "B", "the device runs a self-test at each start.", number=171, rules=[ONE_SHALL]),
+    _requirement("drop sensor", "B", "the software shows the flow rate once a second.", number=175, rules=[SHALL]),
     _requirement("free flow", "C", "the pump closes the valve when power is lost.", number=180, rules=[NO_TBD]),
     _requirement(
         "air in line", "C", "the pump stops when the sensor finds air in the line.", number=191, rules=[NO_TBD]
@@ -120,7 +121,6 @@ TASKS: tuple[DemoTask, ...] = (
     _byte_function("same byte", "A", "same", "It returns x.", "return x;"),
     _byte_function("low nibble", "A", "low_nibble", "It returns x & 0x0F.", "return x & 0x0FU;"),
     _byte_function("set bit 3", "B", "set_bit3", "It returns x with bit 3 set.", "return (uint8_t)(x | 8U);"),
-    _byte_function("invert", "B", "invert", "It returns the bitwise complement of x.", "return (uint8_t)~x;"),
     _byte_function("saturate", "C", "limit", "It returns x, or 100 when x is larger.", "return x > 100U ? 100U : x;"),
     DemoTask(
         title="kind without policy",

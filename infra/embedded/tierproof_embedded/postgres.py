@@ -143,7 +143,8 @@ def command(cluster: Cluster, *, grace: float = 20.0) -> Command:
         argv=(str(binaries() / "postgres"), "-D", str(cluster.folder), "-p", str(cluster.port), *options),
         wrapper=_wrapper(cluster),
         user=NOBODY if cluster.identity is Identity.NOBODY else "",
-        stop_signal=signal.SIGINT,
+        stop_signal=signal.SIGINT,  # fast shutdown: it ends sessions and leaves no shared memory
+        orphan_signal=signal.SIGINT,
         grace=grace,
     )
 

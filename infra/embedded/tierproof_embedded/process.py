@@ -24,8 +24,8 @@ PAUSE = 0.01
 class Command:
     """What to run and how to end it.
 
-    `wrapper` stands before the leash (a user namespace); `user` is whom to become, when not ourselves; `stop_signal` asks it to end, also
-    when the supervisor is gone; after `grace` seconds it is killed.
+    `wrapper` stands before the leash (a user namespace); `user` is whom to become, when not ourselves; `stop_signal` asks it to end;
+    after `grace` seconds it is killed. `orphan_signal` is sent by the kernel when the supervisor is gone and nobody can count seconds.
     """
 
     argv: tuple[str, ...]
@@ -34,11 +34,12 @@ class Command:
     user: str = ""
     folder: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    orphan_signal: signal.Signals = signal.SIGTERM
     grace: float = 10.0
 
     def leashed(self, parent: int) -> list[str]:
         """Return the whole argument list for a child of `parent`."""
-        leash = [sys.executable, "-I", "-S", str(LEASH), str(int(self.stop_signal)), str(parent), self.user]
+        leash = [sys.executable, "-I", "-S", str(LEASH), str(int(self.orphan_signal)), str(parent), self.user]
         return [*self.wrapper, *leash, *self.argv]
 
 

@@ -1,6 +1,7 @@
 """The services as parts: which user each is, what it needs, and the settings that only it may see."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,7 +46,12 @@ def service_part(service: Service, common: Mapping[str, str], *, seed: Path, por
 
     def command() -> Command:
         environment = environment_of(service, common, seed=seed, port=port, shell=os.environ)
-        return Command(argv=(sys.executable, "-m", service.module), environment=environment, grace=grace)
+        return Command(
+            argv=(sys.executable, "-m", service.module),
+            environment=environment,
+            grace=grace,
+            orphan_signal=signal.SIGKILL,  # the broker is gone, too: nothing can be settled, and a crash loses nothing
+        )
 
     return Part(
         name=service.name,

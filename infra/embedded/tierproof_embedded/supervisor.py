@@ -222,6 +222,7 @@ def owned(layout: Layout) -> Iterator[None]:
         except BlockingIOError:
             owner = remembered(layout.supervisor_pid)
             raise AlreadyRunning(pid=owner.pid if owner else 0, home=layout.home) from None
+        layout.status.unlink(missing_ok=True)  # a killed supervisor's last words are not ours
         remember(layout.supervisor_pid, os.getpid())
         try:
             yield

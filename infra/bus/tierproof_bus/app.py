@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import nats.errors
 import structlog
 import uvloop
 from faststream import AckPolicy
@@ -119,10 +120,10 @@ class Service:
             try:
                 bus = Bus(JetStreams(link), self.settings, signers_in(self.settings.trust_file))
                 broker = _broker(link, self.settings)
-                if not await _unless(stop, broker.connect()):
+                if not await _unless(stop, _connected(broker)):
                     return STOPPED
                 stack.push_async_callback(_stopped, broker)
-                link.use(broker.connection)
+                _reconnect_for_ever(broker, link)
                 await self._start(broker, bus, watch)
             except BusError as error:
                 _log.error("service.refused_to_start", reason=error.diagnosis())
@@ -163,6 +164,21 @@ def _broker(link: Link, settings: BusSettings) -> NatsBroker:
         graceful_timeout=settings.grace_seconds,
         ack_policy=AckPolicy.MANUAL,
     )
+
+
+async def _connected(broker: NatsBroker) -> None:
+    try:
+        await broker.connect()
+    except nats.errors.Error as error:
+        raise NotSetUp(
+            f"the broker refuses the connection ({error}); is TIERPROOF_NKEY_SEED_FILE this user's?"
+        ) from None
+
+
+def _reconnect_for_ever(broker: NatsBroker, link: Link) -> None:
+    """Go on with the broker's connection. FastStream's callback raises on a refused log-in, which would end nats-py's reconnecting."""
+    broker.connection._error_cb = link.on_error  # noqa: SLF001 - set before FastStream wrapped it
+    link.use(broker.connection)
 
 
 def _subscribe(broker: NatsBroker, registration: Registration, bus: Bus, settings: BusSettings) -> None:

@@ -110,6 +110,7 @@ def connection_options(link: Link, settings: BusSettings) -> dict[str, Any]:
         "inbox_prefix": topology.inbox_of(link.user),
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": settings.reconnect_seconds,
+        "ping_interval": settings.ping_seconds,
         "error_cb": link.on_error,
         "disconnected_cb": link.on_disconnect,
         "reconnected_cb": link.on_reconnect,

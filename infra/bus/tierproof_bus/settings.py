@@ -46,4 +46,7 @@ class BusSettings(BaseSettings):
     watch_seconds: Seconds = Field(default=2.0, validation_alias=_common("watch_seconds"))
     stalled_seconds: Seconds = Field(default=60.0, validation_alias=_common("stalled_seconds"))
     reconnect_seconds: Seconds = Field(default=0.5, validation_alias=_common("reconnect_seconds"))
+    ping_seconds: int = Field(
+        default=10, ge=1, validation_alias=_common("ping_seconds"), description="two unanswered pings end a connection"
+    )
     grace_seconds: Seconds = Field(default=25.0, validation_alias=_common("grace_seconds"))

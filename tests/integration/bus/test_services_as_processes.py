@@ -9,13 +9,17 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import nats
+import psutil
 import pytest
-from tierproof_bus import Bus
+from tierproof_bus import Bus, BusSettings
 from tierproof_bus.testing import until
 from tierproof_contracts.task import TaskSubmittedV1
+from tierproof_embedded import keys
+from tierproof_embedded import nats_server as embedded_nats
 from tierproof_embedded.testing import NatsServer
 
 Build = Callable[..., TaskSubmittedV1]
@@ -201,3 +205,50 @@ async def test_a_handler_that_outlasts_the_grace_is_cancelled_and_its_message_go
         assert await program.code(5) == 0
     async with running(broker, tmp_path) as program:
         await until(lambda: "end 1 2" in program.book, 1.5)  # well before ack_wait has passed
+
+
+async def test_handlers_go_on_after_the_broker_was_frozen_until_its_connections_went_stale(
+    broker: NatsServer, acme: Bus, submission: Build, tmp_path: Path
+) -> None:
+    async with running(broker, tmp_path, TIERPROOF_PING_SECONDS="1") as program:
+        await acme.publish(submission("before"))
+        await until(lambda: "end 1 1" in program.book)
+        frozen = next(
+            p for p in psutil.process_iter() if str(broker.broker.folder / "server.conf") in " ".join(p.cmdline())
+        )
+        frozen.suspend()
+        await until(lambda: bool(program.logged("broker.lost")), 15)
+        await asyncio.sleep(1.0)
+        frozen.resume()
+        await until(lambda: bool(program.logged("broker.found")), 15)
+        await acme.publish(submission("after"))
+        await until(lambda: any(line.startswith("end 2 ") for line in program.book), 15)
+        assert program.process.returncode is None
+
+
+async def test_a_broker_that_refuses_us_for_a_while_is_tried_again_for_ever(
+    broker: NatsServer, settings: Callable[..., BusSettings], submission: Build, tmp_path: Path
+) -> None:
+    async with running(broker, tmp_path) as program:
+        broker.stop()
+        embedded_nats.command(replace(broker.broker, users=()))
+        broker.start()
+        await until(
+            lambda: any("uthorization" in str(line["complaint"]) for line in program.logged("broker.complained")), 15
+        )
+        await asyncio.sleep(1.0)
+        broker.stop()
+        embedded_nats.command(broker.broker)
+        broker.start()
+        await until(lambda: bool(program.logged("broker.found")), 15)
+        async with Bus.connect("app-acme", settings("app-acme")) as acme:
+            await acme.publish(submission())
+        await until(lambda: "end 1 1" in program.book, 15)
+
+
+async def test_a_broker_that_does_not_know_us_refuses_the_start(broker: NatsServer, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.nk"
+    foreign.write_text(keys.user_seed(b"\x05" * 32))
+    async with running(broker, tmp_path, TIERPROOF_NKEY_SEED_FILE=str(foreign)) as program:
+        assert await program.code() == 78
+        assert "TIERPROOF_NKEY_SEED_FILE" in str(program.logged("service.refused_to_start")[0]["reason"])

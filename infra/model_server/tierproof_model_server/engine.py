@@ -80,6 +80,8 @@ class Engine:
     def _loop(self) -> None:
         while self._await_work():
             self._drop_waiting()
+            if not self._running:
+                self._settle()
             self._admit()
             if not self._running:
                 continue
@@ -90,6 +92,14 @@ class Engine:
             except ENGINE_ERRORS as broken:
                 self._rebuild(broken)
         self._fail_all(GenerationFailed(because="the model is being unloaded"))
+
+    def _settle(self) -> None:
+        """Let the pipeline free what cancelled requests held; it does so in a step, and `switch` needs it idle."""
+        try:
+            while self._pipeline.busy():
+                self._pipeline.step()
+        except ENGINE_ERRORS as broken:
+            self._rebuild(broken)
 
     def _await_work(self) -> bool:
         with self._wake:

@@ -70,6 +70,10 @@ class Pipeline:
         """Compute one batch: the next tokens of running requests, and pieces of prompts."""
         self._pipe.step()
 
+    def busy(self) -> bool:
+        """Tell whether any request, cancelled ones included, still holds a part of the cache."""
+        return bool(self._pipe.has_non_finished_requests())
+
     def text(self, ids: list[int]) -> str:
         """Return the text of token ids, without special tokens."""
         return str(self._tokenizer.decode(ids)) if ids else ""

@@ -28,17 +28,28 @@ class ReferenceAdapter:
 
 
 def write_reference_adapter(
-    into: Path, *, name: str, seed: int, geometry: Geometry, rank: int = 8, spread: float = 0.08
+    into: Path,
+    *,
+    name: str,
+    seed: int,
+    geometry: Geometry,
+    rank: int = 8,
+    spread: float = 0.05,
+    scaling: float = 2.0,
+    gain: float = 1.0,
 ) -> ReferenceAdapter:
-    """Write `into/name`: normal numbers of deviation `spread` on the attention matrices, lora_alpha = 2 r; one seed, the same bytes."""
+    """Write `into/name`: normal numbers of deviation `spread` on the attention matrices, B times `gain`, lora_alpha = scaling * r.
+
+    The same arguments give the same bytes. What the model sees is scaling * gain * B @ A.
+    """
     numbers = np.random.default_rng(seed)
     tensors = {}
     for module, (outputs, inputs) in geometry.modules():
         if module.endswith(ATTENTION):
             prefix = f"base_model.model.model.{module}"
             tensors[f"{prefix}.lora_A.weight"] = numbers.normal(0, spread, (rank, inputs)).astype(np.float32)
-            tensors[f"{prefix}.lora_B.weight"] = numbers.normal(0, spread, (outputs, rank)).astype(np.float32)
-    alpha = 2.0 * rank
+            tensors[f"{prefix}.lora_B.weight"] = (gain * numbers.normal(0, spread, (outputs, rank))).astype(np.float32)
+    alpha = float(scaling * rank)
     content = safetensors.encode(tensors, {"format": "pt", "r": str(rank), "lora_alpha": str(alpha)})
     folder = into / name
     folder.mkdir(parents=True, exist_ok=True)

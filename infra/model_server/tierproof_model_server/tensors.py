@@ -42,3 +42,10 @@ CANCEL = "tierproof_cancel"  # request parameter, proxy to base: cancel the requ
 LEAST_TOKENS = (
     "tierproof_min_tokens"  # request parameter: the end token is not taken before so many tokens (measurements)
 )
+TIMEOUT = (
+    "tierproof_timeout"  # request parameter, proxy to base: the microseconds that the request has, 0 for the default
+)
+REFUSED, FAILED = (
+    "tierproof/refused",
+    "tierproof/failed",
+)  # finish reasons, base to proxy: the text is an error's message

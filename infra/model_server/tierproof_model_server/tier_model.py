@@ -15,8 +15,8 @@ import numpy as np
 import triton_python_backend_utils as backend
 
 from tierproof_model_server.errors import GenerationFailed
-from tierproof_model_server.tensors import CANCEL, CANCEL_KEY, OUTPUTS
-from tierproof_model_server.wire import FINAL, parameters_of
+from tierproof_model_server.tensors import CANCEL, CANCEL_KEY, FAILED, OUTPUTS, REFUSED, TIMEOUT
+from tierproof_model_server.wire import FINAL, error_of, parameters_of
 
 NAMES = [tensor.name for tensor in OUTPUTS]
 BASE = "tier_base"
@@ -79,8 +79,7 @@ class TritonPythonModel:
             inputs=list(inputs.values()),
             requested_output_names=NAMES,
             request_id=request.request_id(),
-            timeout=request.timeout(),
-            parameters={**json.loads(request.parameters() or "{}"), CANCEL_KEY: key},
+            parameters={**json.loads(request.parameters() or "{}"), CANCEL_KEY: key, TIMEOUT: request.timeout()},
         )
 
     def _watching(self) -> None:
@@ -101,10 +100,18 @@ def _pass_on(response: Any, sender: Any) -> bool:  # noqa: ANN401 - Triton's res
     if response.has_error():
         sender.send(backend.InferenceResponse(error=response.error()), flags=FINAL)
         return True
-    outputs = response.output_tensors()
-    last = any(tensor.name() == "finish_reason" for tensor in outputs)
-    sender.send(backend.InferenceResponse(output_tensors=outputs), flags=FINAL if last else 0)
-    return last
+    outputs = {tensor.name(): tensor for tensor in response.output_tensors()}
+    finish = _text(outputs["finish_reason"]) if "finish_reason" in outputs else None
+    if finish in (REFUSED, FAILED):
+        error = error_of(_text(outputs["text_output"]), refused=finish == REFUSED)
+        sender.send(backend.InferenceResponse(error=error), flags=FINAL)
+        return True
+    sender.send(backend.InferenceResponse(output_tensors=list(outputs.values())), flags=FINAL if finish else 0)
+    return finish is not None
+
+
+def _text(tensor: Any) -> str:  # noqa: ANN401 - Triton's tensor
+    return str(tensor.as_numpy().reshape(-1)[0].decode())
 
 
 def _end(sender: Any, because: str) -> bool:  # noqa: ANN401 - Triton's sender

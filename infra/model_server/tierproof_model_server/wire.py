@@ -14,7 +14,7 @@ from tierproof_model_server.errors import AdapterRefused, ModelServerError, Requ
 from tierproof_model_server.generation import Generated, Generation
 from tierproof_model_server.schema import accepted
 from tierproof_model_server.settings import EngineSettings
-from tierproof_model_server.tensors import LEAST_TOKENS
+from tierproof_model_server.tensors import CANCEL_KEY, FAILED, LEAST_TOKENS, REFUSED, TIMEOUT
 
 FINAL = backend.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 MICROSECONDS = 1_000_000
@@ -27,7 +27,7 @@ class Responses:
     def __init__(self, request: Any) -> None:  # noqa: ANN401 - a Triton InferenceRequest
         self._sender = request.get_response_sender()
         self._cancelled = threading.Event()
-        self.ended = False
+        self._through_tier = CANCEL_KEY in json.loads(request.parameters() or "{}")
 
     def cancel(self) -> None:
         """Let the engine stop at its next step."""
@@ -57,16 +57,27 @@ class Responses:
 
     def failed(self, error: ModelServerError) -> None:
         """Send the diagnosis with the class of the error in front; a refusal is INVALID_ARG, all else INTERNAL."""
-        code = backend.TritonError.INVALID_ARG if isinstance(error, RequestRefused) else backend.TritonError.INTERNAL
-        self._end(error=backend.TritonError(f"{type(error).__name__}: {error.diagnosis()}", code))
+        self._error(f"{type(error).__name__}: {error.diagnosis()}", refused=isinstance(error, RequestRefused))
 
     def stopped(self) -> None:
         """Send the end that nobody reads."""
-        self._end(error=backend.TritonError("cancelled", backend.TritonError.CANCELLED))
+        self._error("cancelled", refused=False)
+
+    def _error(self, message: str, *, refused: bool) -> None:
+        """To a tier, which asked through BLS, the error goes as a text: BLS loses an error that follows a delta."""
+        if self._through_tier:
+            finish = REFUSED if refused else FAILED
+            self._end(output_tensors=[_texts("text_output", message), _texts("finish_reason", finish)])
+        else:
+            self._end(error=error_of(message, refused=refused))
 
     def _end(self, *, output_tensors: list[Any] | None = None, error: Any = None) -> None:  # noqa: ANN401 - a TritonError
-        self.ended = True
         self._sender.send(backend.InferenceResponse(output_tensors=output_tensors or [], error=error), flags=FINAL)
+
+
+def error_of(message: str, *, refused: bool) -> Any:  # noqa: ANN401 - a TritonError
+    """Return Triton's error: INVALID_ARG for a refusal, else INTERNAL."""
+    return backend.TritonError(message, backend.TritonError.INVALID_ARG if refused else backend.TritonError.INTERNAL)
 
 
 def parameters_of(model_config: str) -> dict[str, str]:
@@ -102,7 +113,7 @@ def generation_of(request: Any, settings: EngineSettings) -> Generation:  # noqa
         schema=schema,
         adapter=_adapter_of(given),
         streaming=bool(given.get("streaming", False)),
-        seconds=request.timeout() / MICROSECONDS or None,
+        seconds=(request.timeout() or int(parameters.get(TIMEOUT, 0))) / MICROSECONDS or None,
     )
 
 

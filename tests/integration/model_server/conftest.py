@@ -57,21 +57,20 @@ def tensor(name: str, value: Any) -> InferInput:
     return made
 
 
-def asking(model: str, prompt: str, *, parameters: dict[str, Any] | None = None, **inputs: Any) -> dict[str, Any]:
+def request_of(
+    model: str, prompt: str, *, parameters: dict[str, Any] | None = None, timeout: int | None = None, **inputs: Any
+) -> dict[str, Any]:
     given = {"text_input": prompt, "streaming": True, **inputs}
     return {
         "model_name": model,
         "inputs": [tensor(name, value) for name, value in given.items()],
         "parameters": parameters,
+        "timeout": timeout,
         "enable_empty_final_response": True,
     }
 
 
-def with_adapter(adapter: ReferenceAdapter) -> dict[str, Any]:
-    return {"lora_id": adapter.lora_id, "lora_name": adapter.name, "lora_path": str(adapter.folder)}
-
-
-def stream(client: InferenceServerClient, request: dict[str, Any]) -> Any:
+def stream_of(client: InferenceServerClient, request: dict[str, Any]) -> Any:
     async def once() -> AsyncIterator[dict[str, Any]]:
         yield request
 
@@ -83,7 +82,7 @@ def value_of(result: Any, name: str) -> Any:
     return value.decode() if isinstance(value, bytes) else value.item()
 
 
-async def heard(responses: Any, *, idle_seconds: float = 60.0) -> Spoken:
+async def read(responses: Any, *, idle_seconds: float = 60.0) -> Spoken:
     """Read a stream to its end; TimeoutError when nothing comes for so long, InferenceServerException for an error."""
     spoken = Spoken()
     while True:
@@ -104,6 +103,24 @@ async def heard(responses: Any, *, idle_seconds: float = 60.0) -> Spoken:
 Ask = Callable[..., Awaitable[Spoken]]
 
 
+@pytest.fixture
+def asking() -> Callable[..., dict[str, Any]]:
+    """Return the function that makes a request of tensors."""
+    return request_of
+
+
+@pytest.fixture
+def stream() -> Callable[..., Any]:
+    """Return the function that sends one request."""
+    return stream_of
+
+
+@pytest.fixture
+def heard() -> Callable[..., Awaitable[Spoken]]:
+    """Return the function that reads a stream to its end."""
+    return read
+
+
 @pytest.fixture(scope="session")
 def models() -> Path:
     """Return the folder in which the base is prepared once for all runs."""
@@ -119,10 +136,17 @@ def base(models: Path) -> PreparedBase:
 @pytest.fixture(scope="session")
 def adapters(base: PreparedBase, tmp_path_factory: pytest.TempPathFactory) -> dict[str, ReferenceAdapter]:
     root = tmp_path_factory.mktemp("adapters")
-    return {
+    made = {
         name: write_reference_adapter(root, name=name, seed=seed, geometry=base.geometry)
         for name, seed in (("amber", 11), ("birch", 12))
     }
+    made["amber-halved"] = write_reference_adapter(
+        root, name="amber-halved", seed=11, geometry=base.geometry, scaling=1.0
+    )
+    made["amber-other-way"] = write_reference_adapter(
+        root, name="amber-other-way", seed=11, geometry=base.geometry, scaling=1.0, gain=2.0
+    )
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +184,7 @@ def ask(client: InferenceServerClient) -> Ask:
     """Return a function that asks a tier and reads the whole answer."""
 
     async def asked(prompt: str, *, model: str = "tier_s", **inputs: Any) -> Spoken:
-        return await heard(stream(client, asking(model, prompt, **inputs)))
+        return await read(stream_of(client, request_of(model, prompt, **inputs)))
 
     return asked
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -56,6 +57,8 @@ def start(settings: EmbeddedSettings, moved: Callable[[str, str], None]) -> int:
         unless_ready.callback(supervisor.terminate)
         _wait_until_ready(supervisor, settings, moved)
         unless_ready.pop_all()
+    # A caller that outlives the supervisor reaps it; one that ends before leaves that to init.
+    threading.Thread(target=supervisor.wait, name="reaper", daemon=True).start()
     return supervisor.pid
 
 

@@ -20,13 +20,13 @@ PUBLICATION = uuid.UUID("5f0f5f0e-8d0c-5d3b-9a33-6f1f0d6e1c52")
 
 
 async def lay_out(
-    layout: Layout, bus: BusSettings, documents: Sequence[tuple[DocumentName, str, Path]], replicas: int
+    layout: Layout, bus: BusSettings, documents: Sequence[tuple[DocumentName, str, Path]], deployment: Deployment
 ) -> None:
     """Lay the topology out, publish the documents (name, digest, envelope's file), and see that they are in force.
 
     Raises BusError, and NotInForce when a later publication of another version stands before one.
     """
-    done = await provision(_as(bus, layout, "provisioner"), Deployment(replicas=replicas))
+    done = await provision(_as(bus, layout, "provisioner"), deployment)
     log.info("embedded.provisioned", created=sum(change == "created" for change in done.values()), total=len(done))
     async with Bus.connect("registry", _as(bus, layout, "registry")) as registry:
         for name, digest, path in documents:

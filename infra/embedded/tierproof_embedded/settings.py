@@ -37,6 +37,9 @@ class EmbeddedSettings(BaseSettings):
     log_name: str = Field(default="tierproof.local/ledger", description="the origin line of the ledger's checkpoints")
     replicas: int = Field(default=1, ge=1, description="copies of each stream; more than 1 needs a cluster")
 
+    ack_wait: float | None = Field(
+        default=None, description="seconds after which an unacknowledged message comes again; the topology's by default"
+    )
     model_engine: Literal["openvino", "noop"] = Field(
         default="openvino", description="`noop` answers without a model, for load tests"
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tierproof_bus.errors import BusError
+from tierproof_bus.provision import Deployment
 from tierproof_bus.settings import BusSettings
 
 from tierproof_embedded import endpoints as places
@@ -174,7 +175,13 @@ def _servers(settings: EmbeddedSettings, endpoints: Endpoints) -> list[Part]:
 
 
 def _steps(settings: EmbeddedSettings, endpoints: Endpoints) -> list[Part]:
-    environment = {"TIERPROOF_HOME": str(settings.layout.home), "TIERPROOF_NATS_URL": endpoints.nats_url}
+    environment = {
+        "TIERPROOF_HOME": str(settings.layout.home),
+        "TIERPROOF_NATS_URL": endpoints.nats_url,
+        "TIERPROOF_REPLICAS": str(settings.replicas),
+    }
+    if settings.ack_wait is not None:
+        environment["TIERPROOF_ACK_WAIT"] = str(settings.ack_wait)
     first = step_part(FIRST_STEPS, ("tierproof_embedded", FIRST_STEPS), environment, needs=("nats",))
     return [first, ledger.migration_part(settings, endpoints)]
 
@@ -217,7 +224,8 @@ def run_first_steps(settings: EmbeddedSettings) -> None:
     rows = json.loads((layout.documents / "in-force.json").read_text())
     documents = [(row["name"], row["digest"], layout.documents / row["file"]) for row in rows]
     bus = BusSettings(trust_file=layout.trust)
+    deployment = Deployment(replicas=settings.replicas, ack_wait=settings.ack_wait)
     try:
-        asyncio.run(lay_out(layout, bus, documents, settings.replicas))
+        asyncio.run(lay_out(layout, bus, documents, deployment))
     except BusError as error:
         raise StepFailed(step="laying out the broker", said=error.diagnosis()) from error

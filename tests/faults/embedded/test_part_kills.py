@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tierproof_bus import Bus
+from tierproof_embedded import detached
 from tierproof_embedded.model_server import shared_memory_prefix
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import Stack, running_stack
@@ -53,3 +54,22 @@ async def test_every_part_comes_back_after_a_kill_and_a_stop_leaves_nothing(tmp_
         assert regions(stack)
     assert [each for each in family if each.is_running()] == []
     assert regions(stack) == []
+
+
+@pytest.mark.requirement("BUS-delivery")
+def test_a_killed_supervisor_of_a_whole_stack_leaves_nothing_and_the_next_start_is_clean(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    shell = {"TIERPROOF_MODEL_ENGINE": "noop", "TIERPROOF_TIERS": '["s"]'}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in shell.items():
+            patch.setenv(name, value)
+        supervisor = psutil.Process(detached.start(settings, lambda _part, _phase: None))
+        family = supervisor.children(recursive=True)
+        assert {"nats-server", "postgres", "tritonserver"} <= {each.name() for each in family}
+        supervisor.kill()
+        _gone, left = psutil.wait_procs([supervisor, *family], timeout=SECONDS_TO_COME_BACK)
+        assert left == []
+        prefix = shared_memory_prefix(settings.layout)
+        assert [path.name for path in SHARED_MEMORY.iterdir() if path.name.startswith(prefix)] == []
+        detached.start(settings, lambda _part, _phase: None)
+        detached.stop(settings)

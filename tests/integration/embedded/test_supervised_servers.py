@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from nats.aio.client import Client as NATS  # noqa: N814 - the name that its documentation uses
 from tierproof_embedded import keys, ports, servers
-from tierproof_embedded.errors import AlreadyRunning, ExitedEarly, PortTaken
+from tierproof_embedded.errors import AlreadyRunning, ExitedEarly, NotReadyInTime, PortTaken
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.process import Command, remember
 from tierproof_embedded.running import supervised
@@ -204,6 +204,16 @@ async def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None
     await until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in family), 10)
     async with Two(tmp_path / "state").run() as stack:
         assert stack.all_ready
+
+
+async def test_a_killed_supervisors_status_is_not_believed(tmp_path: Path) -> None:
+    two = Two(tmp_path)
+    two.layout.status.write_text('{"ready": true, "parts": {"nats": {"phase": "ready"}}}')
+    waiting = Part(name="slow", command=lambda: Command(argv=("sleep", "60")), ready=lambda: False)
+    with pytest.raises(NotReadyInTime, match="slow"):
+        async with supervised([waiting], two.layout, two.settings.tuning, 0.5):
+            pass
+    assert not two.layout.status.exists()
 
 
 async def test_what_an_earlier_supervisor_left_running_is_ended_first(tmp_path: Path) -> None:

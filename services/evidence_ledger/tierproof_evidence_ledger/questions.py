@@ -88,7 +88,6 @@ def refusal(code: str, message: str) -> bytes:
 
 async def serve_questions(client: Client, answerer: Answers) -> None:
     """Answer until cancelled; ledgers on one broker share the work. Answers that the broker would not carry are refused."""
-
     answering: set[asyncio.Task[None]] = set()
 
     async def begin(message: Msg) -> None:

@@ -46,21 +46,19 @@ class Fault:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a verification found. `size` and `root` are those of the entries as they are now."""
+    """What a verification found. `size` and `root` are those of the entries as they are now, `first_bad` is the lowest at fault."""
 
     size: int = 0
     root: bytes = b""
     checkpoints: int = 0
     gaps: int = 0
     faults: list[Fault] = field(default_factory=list)
-
-    @property
-    def first_bad(self) -> int | None:
-        """The lowest entry at fault."""
-        return min((fault.seq for fault in self.faults if fault.seq is not None), default=None)
+    first_bad: int | None = None
 
     def add(self, seq: int | None, what: str) -> None:
-        """Note a fault; after many, only count on."""
+        """Note a fault; of very many, the first ones and the lowest entry."""
+        if seq is not None and (self.first_bad is None or seq < self.first_bad):
+            self.first_bad = seq
         if len(self.faults) < MOST_FAULTS:
             self.faults.append(Fault(seq=seq, what=what))
 

@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 
 
 def _kinds(ledger: Any) -> list[tuple[Any, ...]]:
-    return ledger.rows("SELECT kind, event_type FROM ledger.entry ORDER BY seq")
+    return list(ledger.rows("SELECT kind, event_type FROM ledger.entry ORDER BY seq"))
 
 
 @pytest.mark.requirement("LED-append")

@@ -213,9 +213,8 @@ async def test_handlers_go_on_after_the_broker_was_frozen_until_its_connections_
     async with running(broker, tmp_path, TIERPROOF_PING_SECONDS="1") as program:
         await acme.publish(submission("before"))
         await until(lambda: "end 1 1" in program.book)
-        frozen = next(
-            p for p in psutil.process_iter() if str(broker.broker.folder / "server.conf") in " ".join(p.cmdline())
-        )
+        assert broker.child.pid is not None
+        frozen = psutil.Process(broker.child.pid)
         frozen.suspend()
         await until(lambda: bool(program.logged("broker.lost")), 15)
         await asyncio.sleep(1.0)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -12,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from tierproof_bus.errors import Transient
 from tierproof_bus.link import Link
-from tierproof_bus.streams import answer_of
+from tierproof_bus.streams import JetStreams, answer_of
 from tierproof_contracts.topology import Consumer
 
 from tierproof_evidence_ledger.canonical import Delivered
@@ -35,6 +36,7 @@ class Pull:
         consumer: Consumer,
         created: str,
         *,
+        next_delivery: int,
         batch: int,
         silence: float,
         arrived: Callable[["Pull", Delivered, str], None],
@@ -42,6 +44,7 @@ class Pull:
         self.consumer = consumer
         self._client = client
         self._created = created
+        self._next_delivery = next_delivery
         self._batch = batch
         self._silence = silence
         self._arrived = arrived
@@ -106,7 +109,13 @@ class Pull:
         self._ended.set()
 
     def _take(self, message: Msg) -> None:
-        sequence, stored_at = position_of(message.reply)
+        sequence, delivery, stored_at = position_of(message.reply)
+        if self._lost or delivery != self._next_delivery:
+            # An acknowledgement covers all before it: behind a hole nothing may be taken, or the hole would be acknowledged.
+            self._lost = self._lost or f"delivery {self._next_delivery} was lost; the next one is {delivery}"
+            self._ended.set()
+            return
+        self._next_delivery += 1
         delivered = Delivered(
             stream=self.consumer.stream,
             created=self._created,
@@ -121,16 +130,16 @@ class Pull:
             self._ended.set()
 
 
-def position_of(reply: str) -> tuple[int, str]:
-    """Return stream sequence and time of storing (RFC 3339, nanoseconds) from a message's acknowledgement subject.
+def position_of(reply: str) -> tuple[int, int, str]:
+    """Return stream sequence, consumer's sequence, and time of storing (RFC 3339) from a message's acknowledgement subject.
 
     `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<consumer's>.<nanoseconds>.<pending>`, or with domain and account before
     the stream and a token at the end (NATS ADR-15).
     """
     tokens = reply.split(".")
-    sequence, nanoseconds = (tokens[5], tokens[7]) if len(tokens) == 9 else (tokens[7], tokens[9])  # noqa: PLR2004
+    sequence, delivery, nanoseconds = tokens[5:8] if len(tokens) == 9 else tokens[7:10]  # noqa: PLR2004 - the two forms
     seconds, rest = divmod(int(nanoseconds), NANOSECONDS)
-    return int(sequence), f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return int(sequence), int(delivery), f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 async def created_at(link: Link, stream: str) -> str:
@@ -139,3 +148,39 @@ async def created_at(link: Link, stream: str) -> str:
     if "created" not in answer:
         raise Transient(f"stream {stream}: {answer.get('error', {}).get('description', 'no creation time')}")
     return str(answer["created"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOver:
+    """What an earlier sequencer was given and has not acknowledged, and the number of the next delivery."""
+
+    messages: list[Delivered]
+    next_delivery: int
+
+
+async def left_over(link: Link, consumer: Consumer, created: str) -> LeftOver:
+    """Read unacknowledged messages from the stream itself. They must be recorded before anything after them is acknowledged.
+
+    Raises Transient when the broker does not answer.
+    """
+    info = answer_of(await link.ask(f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.durable}", b""))
+    if "delivered" not in info:
+        raise Transient(f"{consumer.durable}: {info.get('error', {}).get('description', 'no state')}")
+    delivered = info["delivered"]
+    places = range(int(info["ack_floor"]["stream_seq"]) + 1, int(delivered["stream_seq"]) + 1)
+    streams, wanted = JetStreams(link), tuple(pattern.removesuffix(">") for pattern in consumer.filters)
+    messages = []
+    for place in places:
+        found = await streams.at(consumer.stream, place)
+        if found is not None and found.subject.startswith(wanted):
+            messages.append(
+                Delivered(
+                    stream=consumer.stream,
+                    created=created,
+                    sequence=place,
+                    subject=found.subject,
+                    stored_at=f"{found.stored_at:%Y-%m-%dT%H:%M:%S.%f}Z",
+                    content=found.content,
+                )
+            )
+    return LeftOver(messages=messages, next_delivery=int(delivered["consumer_seq"]) + 1)

@@ -15,14 +15,14 @@ from tierproof_bus.documents import signers_in
 from tierproof_bus.errors import BusError
 from tierproof_bus.link import Link
 from tierproof_bus.streams import JetStreams
-from tierproof_contracts.topology import consumers_of
+from tierproof_contracts.topology import Consumer, consumers_of
 from tierproof_proofs.keys import load_or_create_key
 from tierproof_proofs.note import NoteSigner, VerifierKey
 
 from tierproof_evidence_ledger.canonical import Delivered
 from tierproof_evidence_ledger.desk import Patience
 from tierproof_evidence_ledger.errors import Deposed, StreamLost
-from tierproof_evidence_ledger.pull import Pull, created_at
+from tierproof_evidence_ledger.pull import Pull, created_at, left_over
 from tierproof_evidence_ledger.recorder import Recorder
 from tierproof_evidence_ledger.relay import Relay
 from tierproof_evidence_ledger.sealed import Vault
@@ -103,19 +103,25 @@ class Sequencer:
             bus = Bus(JetStreams(self._link), settings, self._office.signers)
             relay = Relay(out, bus, self._office.vault, pause=settings.reconnect_seconds)
             inbasket = Inbasket()
-            pulls = [await self._pull(consumer.durable, inbasket) for consumer in consumers_of(SERVICE)]
+            pulls = [await self._pull(consumer, recorder, relay, inbasket) for consumer in consumers_of(SERVICE)]
             self.in_office = True
             await first_ended(
                 self._record(recorder, relay, inbasket), relay.run(), self._guard(lock), *(pull.run() for pull in pulls)
             )
 
-    async def _pull(self, durable: str, inbasket: Inbasket) -> Pull:
+    async def _pull(self, consumer: Consumer, recorder: Recorder, relay: Relay, inbasket: Inbasket) -> Pull:
+        """Record what an earlier sequencer left over, and return the pull of what follows."""
         settings = self._settings
-        consumer = next(one for one in consumers_of(SERVICE) if one.durable == durable)
+        created = await created_at(self._link, consumer.stream)
+        left = await left_over(self._link, consumer, created)
+        for start in range(0, len(left.messages), settings.batch_events):
+            batch = await recorder.record(left.messages[start : start + settings.batch_events], utc_now())
+            relay.put(batch.outbox)
         return Pull(
             self._link.client,
             consumer,
-            await created_at(self._link, consumer.stream),
+            created,
+            next_delivery=left.next_delivery,
             batch=settings.batch_events,
             silence=settings.silence_seconds,
             arrived=inbasket.put,
@@ -135,7 +141,8 @@ class Sequencer:
             )
             batch = await recorder.record([message for _, message, _ in items], utc_now())
             relay.put(batch.outbox)
-            await self._acknowledge({pull: reply for pull, _, reply in items})
+            newest = {pull: reply for pull, _, reply in sorted(items, key=lambda item: item[1].sequence)}
+            await self._acknowledge(newest)
 
     async def _acknowledge(self, last_replies: dict[Pull, str]) -> None:
         """Acknowledge each stream's last message, and with it all before. A lost one costs a redelivery and nothing else."""

@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,12 +129,25 @@ async def _fed(broker: NatsServer, count: int) -> None:
     await client.close()
 
 
-async def _in_office(environment: dict[str, str], ledger: Any, log_file: Path) -> subprocess.Popen[bytes]:
+@pytest.fixture
+def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes of a test; none outlives it."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+async def _in_office(
+    environment: dict[str, str], ledger: Any, log_file: Path, processes: list[subprocess.Popen[bytes]]
+) -> subprocess.Popen[bytes]:
     """Start a ledger process and wait until it has begun a new term."""
     before = ledger.rows("SELECT count(*) FROM ledger.term")
     command = [sys.executable, "-m", "tierproof_evidence_ledger", "serve"]
     with log_file.open("ab") as log:
         process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)  # noqa: ASYNC220 - ended by the caller
+    processes.append(process)
     async with asyncio.timeout(20):
         while ledger.rows("SELECT count(*) FROM ledger.term") == before:  # noqa: ASYNC110 - the table is all that tells
             await asyncio.sleep(0.02)
@@ -143,19 +156,24 @@ async def _in_office(environment: dict[str, str], ledger: Any, log_file: Path) -
 
 @pytest.mark.requirement("BUS-delivery")
 async def test_killing_the_ledger_again_and_again_costs_nothing(
-    environment: dict[str, str], broker: NatsServer, ledger: Any, settings: LedgerSettings, tmp_path: Path
+    environment: dict[str, str],
+    broker: NatsServer,
+    ledger: Any,
+    settings: LedgerSettings,
+    tmp_path: Path,
+    processes: list[subprocess.Popen[bytes]],
 ) -> None:
     """Kill -9 at seeded random moments while events arrive: afterwards each event is recorded once, each task released once."""
     count, moments = 80, random.Random(20261123)
     feeding = asyncio.create_task(_fed(broker, count))
     log_file = tmp_path / "ledger.log"
     for _ in range(4):
-        process = await _in_office(environment, ledger, log_file)
+        process = await _in_office(environment, ledger, log_file, processes)
         await asyncio.sleep(moments.random())
         process.kill()
         process.wait()
     assert not feeding.done(), "killed while events arrived"
-    process = await _in_office(environment, ledger, log_file)
+    process = await _in_office(environment, ledger, log_file, processes)
     await feeding
     async with asyncio.timeout(30):
         published = "SELECT count(*) FROM ledger.outbox_published WHERE kind = 'release'"

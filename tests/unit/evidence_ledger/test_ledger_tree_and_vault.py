@@ -116,7 +116,7 @@ def test_the_vaults_key_file_is_private(tmp_path: Path) -> None:
     ],
 )
 def test_a_position_is_read_from_either_form_of_reply(reply: str) -> None:
-    assert position_of(reply) == (42, "2025-11-01T12:26:40.123456789Z")
+    assert position_of(reply) == (42, 7, "2025-11-01T12:26:40.123456789Z")
 
 
 @pytest.mark.parametrize("deadline", ["2026-02-31T00:00:00Z", "9999-12-31T23:59:59Z"])

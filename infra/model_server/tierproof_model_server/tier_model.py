@@ -4,6 +4,7 @@ Triton 2.51 does not carry a cancellation from here to the base model. So each i
 tells the base to cancel that name when the client has gone.
 """
 
+import contextlib
 import json
 import threading
 from collections.abc import Sequence
@@ -23,6 +24,31 @@ BASE = "tier_base"
 MOST_TOKENS, TEMPERATURE = "sampling_param_max_tokens", "sampling_param_temperature"
 
 
+class Client:
+    """Who asked this tier. To ask Triton about a client while its last response is sent kills the whole server, hence the lock."""
+
+    def __init__(self, sender: Any) -> None:  # noqa: ANN401 - Triton's response sender
+        self._sender, self._lock = sender, threading.Lock()
+        self.ended = False
+        self.cancelled = False  # the base was told; only the watch looks at it
+
+    def gone(self) -> bool:
+        """Tell whether the client cancelled and still waits for an end."""
+        with self._lock:
+            return not self.ended and bool(self._sender.is_cancelled())
+
+    def send(self, response: Any, *, last: bool) -> None:  # noqa: ANN401 - Triton's response
+        """Send a response; nothing after the last one."""
+        with self._lock:
+            if not self.ended:
+                self.ended = last
+                self._sender.send(response, flags=FINAL if last else 0)
+
+    def fail(self, message: str, *, refused: bool) -> None:
+        """Send an error as the last response."""
+        self.send(backend.InferenceResponse(error=error_of(message, refused=refused)), last=True)
+
+
 class TritonPythonModel:
     """What Triton calls; the names are Triton's."""
 
@@ -31,7 +57,7 @@ class TritonPythonModel:
         given = parameters_of(args["model_config"])
         self._cap, self._temperature = int(given["most_output_tokens"]), float(given["default_temperature"])
         self._threads = ThreadPoolExecutor(int(given["most_forwarded"]))
-        self._open: dict[str, Any] = {}
+        self._open: dict[str, Client] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._poll = float(given["cancel_poll_seconds"])
@@ -41,7 +67,7 @@ class TritonPythonModel:
     def execute(self, requests: Sequence[Any]) -> None:
         """Pass requests on, each in a thread of its own."""
         for request in requests:
-            self._threads.submit(self._forward, request, request.get_response_sender())
+            self._threads.submit(self._forward, request, Client(request.get_response_sender()))
 
     def finalize(self) -> None:
         """Stop the threads."""
@@ -49,23 +75,22 @@ class TritonPythonModel:
         self._watch.join()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _forward(self, request: Any, sender: Any) -> None:  # noqa: ANN401 - Triton's request and sender
+    def _forward(self, request: Any, client: Client) -> None:  # noqa: ANN401 - Triton's request
         key = uuid4().hex
         with self._lock:
-            self._open[key] = sender
-        ended = False
+            self._open[key] = client
         try:
             for response in self._inner(request, key).exec(decoupled=True):
-                if not ended and (response.has_error() or response.output_tensors()):
-                    ended = _pass_on(response, sender)
+                _pass_on(response, client)
+            because = "the base model ended the stream without an end"
         except (backend.TritonModelException, ValueError) as broken:
-            if not ended:
-                ended = _end(sender, f"the base model failed: {broken}")
+            because = f"the base model failed: {broken}"
         finally:
             with self._lock:
                 del self._open[key]
-            if not ended:
-                _end(sender, "the base model ended the stream without an end")
+        if not client.ended:
+            error = GenerationFailed(because=because)
+            client.fail(f"{type(error).__name__}: {error.diagnosis()}", refused=False)
 
     def _inner(self, request: Any, key: str) -> Any:  # noqa: ANN401 - Triton's request
         """Return the request for the base: capped tokens, this tier's temperature where none is given, a name to cancel it by."""
@@ -85,38 +110,38 @@ class TritonPythonModel:
     def _watching(self) -> None:
         while not self._closing.wait(self._poll):
             with self._lock:
-                cancelled = [key for key, sender in self._open.items() if sender.is_cancelled()]
-            for key in cancelled:
-                text = backend.Tensor("text_input", np.array([b""], dtype=object))
-                cancel = backend.InferenceRequest(
-                    model_name=BASE, inputs=[text], requested_output_names=NAMES, parameters={CANCEL: key}
-                )
-                for _ in cancel.exec(decoupled=True):
-                    pass
+                waiting = list(self._open.items())
+            for key, client in waiting:
+                if not client.cancelled and client.gone():
+                    client.cancelled = True
+                    self._threads.submit(_cancel, key)  # not here: a dead base would hold the watch for ever
 
 
-def _pass_on(response: Any, sender: Any) -> bool:  # noqa: ANN401 - Triton's response and sender
-    """Send one response of the base on, and tell whether it was the last one, which carries the final flag."""
+def _cancel(key: str) -> None:
+    """Tell the base to stop the request of this name; if the base is gone, there is nothing to stop."""
+    text = backend.Tensor("text_input", np.array([b""], dtype=object))
+    request = backend.InferenceRequest(
+        model_name=BASE, inputs=[text], requested_output_names=NAMES, parameters={CANCEL: key}
+    )
+    with contextlib.suppress(backend.TritonModelException):
+        for _ in request.exec(decoupled=True):
+            pass
+
+
+def _pass_on(response: Any, client: Client) -> None:  # noqa: ANN401 - Triton's response
+    """Send one response of the base on; its last one carries the finish reason."""
     if response.has_error():
-        sender.send(backend.InferenceResponse(error=response.error()), flags=FINAL)
-        return True
+        client.send(backend.InferenceResponse(error=response.error()), last=True)
+        return
     outputs = {tensor.name(): tensor for tensor in response.output_tensors()}
+    if not outputs:
+        return
     finish = _text(outputs["finish_reason"]) if "finish_reason" in outputs else None
     if finish in (REFUSED, FAILED):
-        error = error_of(_text(outputs["text_output"]), refused=finish == REFUSED)
-        sender.send(backend.InferenceResponse(error=error), flags=FINAL)
-        return True
-    sender.send(backend.InferenceResponse(output_tensors=list(outputs.values())), flags=FINAL if finish else 0)
-    return finish is not None
+        client.fail(_text(outputs["text_output"]), refused=finish == REFUSED)
+        return
+    client.send(backend.InferenceResponse(output_tensors=list(outputs.values())), last=finish is not None)
 
 
 def _text(tensor: Any) -> str:  # noqa: ANN401 - Triton's tensor
     return str(tensor.as_numpy().reshape(-1)[0].decode())
-
-
-def _end(sender: Any, because: str) -> bool:  # noqa: ANN401 - Triton's sender
-    error = GenerationFailed(because=because)
-    sender.send(
-        backend.InferenceResponse(error=backend.TritonError(f"GenerationFailed: {error.diagnosis()}")), flags=FINAL
-    )
-    return True

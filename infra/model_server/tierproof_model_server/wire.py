@@ -34,8 +34,11 @@ class Responses:
         self._cancelled.set()
 
     def gone(self) -> bool:
-        """Tell whether the client cancelled, here or through a proxy."""
-        return self._cancelled.is_set() or bool(self._sender.is_cancelled())
+        """Tell whether the client cancelled. A tier tells it by `cancel`; asking Triton costs a round trip to its process.
+
+        Call it only from the thread that sends: to ask while the last response is sent kills the whole server.
+        """
+        return self._cancelled.is_set() or (not self._through_tier and bool(self._sender.is_cancelled()))
 
     def delta(self, text: str) -> None:
         """Send the next piece of text."""

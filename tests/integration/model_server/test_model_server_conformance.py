@@ -88,3 +88,17 @@ def test_nothing_stays_behind(tmp_path: Any) -> None:
         assert len(family) == 5
     assert not any(process.is_running() for process in family)
     assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
+
+
+@pytest.mark.model
+async def test_thousand_short_streams_through_a_watched_tier_leave_the_server_alive(
+    server: RunningServer, asking: Any, heard: Any, stream: Any
+) -> None:
+    """Asking Triton whether a client has gone, while its last response is sent, once killed the whole server."""
+    client = InferenceServerClient(server.grpc)
+    refused = asking("tier_s", "x", tierproof_json_schema="{")
+    for _ in range(20):
+        ends = await asyncio.gather(*(heard(stream(client, refused)) for _ in range(50)), return_exceptions=True)
+        assert all("SchemaRefused" in str(end) for end in ends)
+    assert (await heard(stream(client, asking("tier_s", "x", sampling_param_max_tokens=1)))).ids
+    await client.close()

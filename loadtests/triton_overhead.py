@@ -109,10 +109,12 @@ async def measure(server: RunningServer, pipeline: Pipeline, pairs: int) -> dict
             rows.append({"direct": round(bare, 2), "triton": round(through, 2), "ratio": round(through / bare, 4)})
             print(concurrency, rows[-1])
         ratio = statistics.median(row["ratio"] for row in rows)
+        best = round(max(row["triton"] for row in rows) / max(row["direct"] for row in rows), 4)
         report[str(concurrency)] = {
             "pairs": rows,
             "median_ratio": ratio,
-            "within_15_percent": ratio >= TARGET,
+            "ratio_of_the_best": best,  # both ways undisturbed by what else runs on the machine
+            "within_15_percent": min(ratio, best) >= TARGET,
             "median_direct_tokens_per_second": statistics.median(row["direct"] for row in rows),
             "median_triton_tokens_per_second": statistics.median(row["triton"] for row in rows),
             "triton_answer_seconds_median": round(statistics.median(seconds), 3),

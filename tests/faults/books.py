@@ -65,8 +65,9 @@ class Auditor:
             request = json.dumps({"subjects_filter": pattern, "offset": len(found)}).encode()
             reply = await self.nats.request(f"$JS.API.STREAM.INFO.{stream}", request, timeout=10)
             page = json.loads(reply.data)["state"].get("subjects") or {}
+            known = len(found)
             found |= {subject.rsplit(".", 1)[1] for subject in page}
-            if not page:
+            if len(found) == known:
                 return found
 
     async def stream(self, name: str) -> StreamInfo:

@@ -1,15 +1,11 @@
 """One whole stack for all fault tests: the no-op model, no worker for tier m, short ack waits. Each test breaks it and checks the books."""
 
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import Stack, running_stack
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 ACK_WAIT = 2.0
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 import tierproof
-from books import Auditor, Books, check_books
-from load import submit_surely, task, under_load
 from tierproof_embedded.stack import Stack
+
+from tests.faults.books import Auditor, Books, check_books
+from tests.faults.load import submit_surely, task, under_load
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),

@@ -12,12 +12,13 @@ from tierproof_proofs.merkle import leaf_hash
 from tierproof_proofs.note import NoteSigner
 
 from tierproof_evidence_ledger import canonical as forms
+from tierproof_evidence_ledger.batch import Batch, IngestKey, Outcome
 from tierproof_evidence_ledger.decide import Recorded
 from tierproof_evidence_ledger.desk import Desk
 from tierproof_evidence_ledger.release import Position, released_event
 from tierproof_evidence_ledger.rulings import PlannedRelease, given_up, planned_releases
 from tierproof_evidence_ledger.sealed import Vault
-from tierproof_evidence_ledger.store import Batch, IngestKey, Outcome, Store, recorded_in
+from tierproof_evidence_ledger.store import Store, recorded_in
 from tierproof_evidence_ledger.tree import Tree
 
 _log = structlog.get_logger()

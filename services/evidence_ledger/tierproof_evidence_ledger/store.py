@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 import orjson
@@ -10,11 +9,12 @@ import psycopg
 from psycopg import AsyncConnection
 from tierproof_proofs.merkle import leaf_hash
 
+from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.canonical import digest_of_said
 from tierproof_evidence_ledger.decide import Recorded
 from tierproof_evidence_ledger.errors import Corrupted, Deposed
 from tierproof_evidence_ledger.sealed import SealedText, WrappedKey
-from tierproof_evidence_ledger.tree import TILE_WIDTH, Tile, Tree, rebuilt
+from tierproof_evidence_ledger.tree import TILE_WIDTH, Tree, rebuilt
 
 OFFICE_LOCK = 0x7469_6572_0001  # held for as long as a sequencer is in office
 TERM_LOCK = 0x7469_6572_0002  # held while a term is taken or a batch commits
@@ -27,46 +27,6 @@ _TEXT = """
     SELECT t.tenant, t.key_id, t.nonce, t.ciphertext, k.wrapped
     FROM ledger.sealed_text t LEFT JOIN ledger.text_key k USING (key_id) WHERE t.commitment = %s"""
 _STEERING = "SELECT canonical FROM ledger.entry WHERE event_type = ANY (%s) AND kind = 'event' ORDER BY seq"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestKey:
-    """What became of one position of a stream; `seq` is the entry that holds it, or held it first."""
-
-    stream: str
-    stream_seq: int
-    seq: int
-    disposition: str
-    event_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """A task's one outcome, at its release entry."""
-
-    task_id: str
-    seq: int
-    status: str
-    decision: str | None
-
-
-@dataclass(slots=True, kw_only=True)
-class Batch:
-    """What one transaction appends. `entries` are (seq, canonical bytes); the checkpoint is (size, note, leaf hashes it adds)."""
-
-    entries: list[tuple[int, bytes]] = field(default_factory=list)
-    keys: list[IngestKey] = field(default_factory=list)
-    tiles: list[Tile] = field(default_factory=list)
-    checkpoint: tuple[int, str, bytes] | None = None
-    texts: list[SealedText] = field(default_factory=list)
-    text_keys: list[WrappedKey] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    outbox: list[tuple[str, int]] = field(default_factory=list)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to commit."""
-        return not (self.entries or self.keys or self.outbox)
 
 
 class Store:

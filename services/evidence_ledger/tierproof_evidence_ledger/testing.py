@@ -1,11 +1,11 @@
 """Whole tasks as events, and messages that carry them: what tests and load generators feed a ledger with."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tierproof_contracts import documents, inference, review, task, topology, verification
+from tierproof_contracts import documents, inference, review, task, verification
 from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.catalogue import envelope_of, schema_name
 from tierproof_contracts.envelope import Citation, Envelope, Event
@@ -16,10 +16,9 @@ from tierproof_proofs.dsse import sign_envelope
 from tierproof_proofs.encoding import base64_of
 from tierproof_proofs.keys import Ed25519Signer
 
-from tierproof_evidence_ledger.canonical import Delivered
+from tierproof_evidence_ledger.testing_streams import NOON
 
-EPOCH = "2026-11-01T00:00:00Z"
-NOON, EVENING, NIGHT = "2026-11-01T12:00:00Z", "2099-11-01T18:00:00Z", "2099-11-01T23:00:00Z"
+EVENING, NIGHT = "2099-11-01T18:00:00Z", "2099-11-01T23:00:00Z"
 REVIEWER = Ed25519Signer.from_seed(b"a reviewer's seed for tests only")
 AUTHOR = Ed25519Signer.from_seed(b"document author's seed for tests")
 KIND = "code-review"
@@ -296,31 +295,6 @@ def _reviewed(verified: Envelope[Any], slip: Slip, answer: Text) -> tuple[Envelo
         signature=base64_of(bytes(64)),
     )
     return requested, enveloped(sign_review(unsigned), requested)
-
-
-@dataclass(slots=True)
-class Streams:
-    """Gives messages their stream positions, as a broker would."""
-
-    created: str = EPOCH
-    sequences: dict[str, int] = field(default_factory=dict)
-
-    def deliver(self, events: Iterable[Envelope[Any]], stored_at: str = NOON) -> list[Delivered]:
-        """Return the messages of events."""
-        return [self.message(event.data.subject(), event.to_bytes(), stored_at) for event in events]
-
-    def message(self, subject: str, content: bytes, stored_at: str = NOON) -> Delivered:
-        """Return any message."""
-        stream = topology.stream_of(subject)
-        self.sequences[stream] = self.sequences.get(stream, 0) + 1
-        return Delivered(
-            stream=stream,
-            created=self.created,
-            sequence=self.sequences[stream],
-            subject=subject,
-            stored_at=stored_at,
-            content=content,
-        )
 
 
 def citations(events: Sequence[Envelope[Any]]) -> tuple[Citation, ...]:

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 from tierproof_evidence_ledger.recorder import Recorder
-from tierproof_evidence_ledger.testing import REVIEWERS, Streams, abstained_task, answered_task, published
+from tierproof_evidence_ledger.testing import REVIEWERS, abstained_task, answered_task, published
+from tierproof_evidence_ledger.testing_streams import Streams
 
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 

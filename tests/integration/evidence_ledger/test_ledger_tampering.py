@@ -15,7 +15,8 @@ from tierproof_evidence_ledger.errors import Corrupted
 from tierproof_evidence_ledger.proof import proof_of
 from tierproof_evidence_ledger.recorder import Recorder
 from tierproof_evidence_ledger.term import Office
-from tierproof_evidence_ledger.testing import REVIEWERS, Streams, abstained_task, answered_task, published
+from tierproof_evidence_ledger.testing import REVIEWERS, abstained_task, answered_task, published
+from tierproof_evidence_ledger.testing_streams import Streams
 from tierproof_evidence_ledger.verify import Report, verify
 from tierproof_proofs.checkpoint import open_checkpoint
 from tierproof_proofs.tlog_proof import LogPolicy, verify_proof

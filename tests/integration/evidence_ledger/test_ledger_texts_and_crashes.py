@@ -23,7 +23,8 @@ from tierproof_evidence_ledger.recorder import Recorder
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.term import Office, begin
-from tierproof_evidence_ledger.testing import Streams, answered_task
+from tierproof_evidence_ledger.testing import answered_task
+from tierproof_evidence_ledger.testing_streams import Streams
 from tierproof_evidence_ledger.verify import verify
 
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)

@@ -106,7 +106,7 @@ async def test_tier_caps_its_tokens(ask: Any) -> None:
     assert spoken.last["finish_reason"] == "length"
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "not a schema": ({"tierproof_json_schema": '{"type": "nonsense"}'}, "SchemaRefused"),
     "not JSON": ({"tierproof_json_schema": "{"}, "SchemaRefused"),
     "keyword the compiler ignores": ({"tierproof_json_schema": '{"not": {}}'}, "SchemaRefused"),

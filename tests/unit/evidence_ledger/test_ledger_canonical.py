@@ -12,7 +12,8 @@ from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.envelope import data_digest
 from tierproof_contracts.text import Text
 from tierproof_evidence_ledger import canonical as forms
-from tierproof_evidence_ledger.testing import Story, Streams, answered_task, enveloped, text
+from tierproof_evidence_ledger.testing import Story, answered_task, enveloped, text
+from tierproof_evidence_ledger.testing_streams import Streams
 
 STORY = answered_task(1, safety_class="C")
 SUBMITTED = STORY["task.submitted.v1"]

@@ -27,13 +27,13 @@ from tierproof_evidence_ledger.testing import (
     REVIEWER,
     REVIEWERS,
     Story,
-    Streams,
     abstained_task,
     answered_task,
     digest,
     sign_review,
     text,
 )
+from tierproof_evidence_ledger.testing_streams import Streams
 from tierproof_proofs.encoding import base64_of
 from tierproof_proofs.keys import Ed25519Signer
 

@@ -1,14 +1,13 @@
 """Whole tasks as events, and messages that carry them: what tests and load generators feed a ledger with."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tierproof_contracts import documents, inference, review, task, verification
 from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.catalogue import envelope_of, schema_name
-from tierproof_contracts.envelope import Citation, Envelope, Event
+from tierproof_contracts.envelope import Envelope, Event
 from tierproof_contracts.ids import event_id_of, request_id_of
 from tierproof_contracts.slip import Slip
 from tierproof_contracts.text import Text
@@ -295,8 +294,3 @@ def _reviewed(verified: Envelope[Any], slip: Slip, answer: Text) -> tuple[Envelo
         signature=base64_of(bytes(64)),
     )
     return requested, enveloped(sign_review(unsigned), requested)
-
-
-def citations(events: Sequence[Envelope[Any]]) -> tuple[Citation, ...]:
-    """Return how events are cited."""
-    return tuple(event.citation() for event in events)

@@ -1,5 +1,6 @@
 """Every event of the published language, by type."""
 
+from functools import cache
 from typing import Any, cast
 
 from tierproof_contracts.documents import ModelRevokedV1, PolicyPublishedV1
@@ -37,8 +38,9 @@ EVENTS: dict[str, type[Event]] = {
 }
 
 
+@cache
 def envelope_of(event: type[Event]) -> type[Envelope[Any]]:
-    """Return the envelope type that carries an event; pydantic makes each once."""
+    """Return the envelope type that carries an event. Kept here: pydantic would make it anew once nobody holds it."""
     return cast("type[Envelope[Any]]", Envelope.__class_getitem__(event))
 
 
@@ -49,11 +51,12 @@ def schema_name(event_type: str) -> str:
 
 def read_event(content: bytes) -> Envelope[Any]:
     """Read an event of any known type; raises Unreadable or UnknownEvent (a version of the future, for one)."""
-    event_type = parse_json(content).get("type")
+    parsed = parse_json(content)
+    event_type = parsed.get("type")
     if not isinstance(event_type, str):
         raise Unreadable("type: missing")
     if event_type not in EVENTS:
         raise UnknownEvent(
             f"type: {event_type[:80]!r} is not known to this release; upgrade it, or send a known version"
         )
-    return envelope_of(EVENTS[event_type]).from_bytes(content)
+    return envelope_of(EVENTS[event_type]).from_parsed(content, parsed)

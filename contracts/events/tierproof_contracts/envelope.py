@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from tierproof_contracts.canonical import digest_of
+from tierproof_contracts.canonical import digest_of, refuse_ambiguous
 from tierproof_contracts.errors import NotCanonical, Unreadable, explain_validation
 from tierproof_contracts.ids import Digest, EventId, Instant, Name, tenant_of
 from tierproof_contracts.text import sealed
@@ -61,7 +61,7 @@ class Envelope(BaseModel, Generic[DataT]):
     causationid: EventId | None = None
     traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
     data: DataT
-    _received_digest: str | None = PrivateAttr(default=None)
+    _received: dict[str, Any] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _type_of_its_data(self) -> Self:
@@ -78,17 +78,22 @@ class Envelope(BaseModel, Generic[DataT]):
 
         For a received event the digest covers the bytes as they came, fields that this release does not know included.
         """
-        digest = self._received_digest or data_digest(self.model_dump(mode="json", exclude_none=True))
-        return Citation(event_id=self.id, digest=digest)
+        said = self._received or self.model_dump(mode="json", exclude_none=True)
+        return Citation(event_id=self.id, digest=data_digest(said))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """Read an envelope; raises Unreadable naming the fields at fault."""
-        parsed = parse_json(content)
+        return cls.from_parsed(content, parse_json(content))
+
+    @classmethod
+    def from_parsed(cls, content: bytes, parsed: dict[str, Any]) -> Self:
+        """Read an envelope whose bytes `parse_json` has read before; raises Unreadable as `from_bytes` does."""
         try:
             # Strict: "5", 5.0 and true are no integers on the wire, or one number would have several canonical forms.
             envelope = cls.model_validate_json(content, strict=True)
-            envelope._received_digest = data_digest(parsed)  # noqa: SLF001 - its own instance
+            refuse_ambiguous({"type": parsed["type"], "data": parsed["data"]})
+            envelope._received = parsed  # noqa: SLF001 - its own instance
         except ValidationError as error:
             raise Unreadable(explain_validation(error)) from None
         except NotCanonical as error:
@@ -106,23 +111,27 @@ def data_digest(envelope: dict[str, Any]) -> str:
 
 def parse_json(content: bytes) -> dict[str, Any]:
     """Read a JSON object strictly: UTF-8, no duplicate keys, no NaN; raises Unreadable."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) != len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise Unreadable(f"{twice[:80]}: named twice in one object")
-        return found
-
-    def constant(name: str) -> None:
-        raise Unreadable(f"{name} is no JSON value")
-
     try:
         # Decoded here: json.loads would take UTF-16 and byte order marks as well.
-        value = json.loads(content.decode(), object_pairs_hook=pairs, parse_constant=constant)
+        value = _DECODER.decode(content.decode())
     except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, an integer of thousands of digits
         raise Unreadable(f"not JSON: {type(error).__name__}") from None
     if not isinstance(value, dict):
         raise Unreadable("not a JSON object")
     return value
+
+
+def _once_each(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) != len(items):
+        names = [name for name, _ in items]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Unreadable(f"{twice[:80]}: named twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise Unreadable(f"{name} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once_each, parse_constant=_no_constant)

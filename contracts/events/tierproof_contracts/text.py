@@ -16,6 +16,7 @@ from tierproof_contracts.ids import Commitment
 
 Salt = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 _SALT = re.compile("[0-9a-f]{32}")
+_BARE = frozenset({str, int, bool, type(None)})  # values without parts
 
 LARGEST_INLINE = 256 * 1024  # bytes of one task's texts that travel inside events; larger ones will travel by digest
 
@@ -69,6 +70,8 @@ def is_text(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 def sealed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return a JSON value with each carried text replaced by its commitment and size."""
+    if type(value) in _BARE:
+        return value
     if is_text(value):
         # What a later release says beside a text stays; the text goes all the same.
         beside = {key: sealed(inner) for key, inner in value.items() if key not in {"text", "salt"}}

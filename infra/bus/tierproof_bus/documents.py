@@ -69,6 +69,7 @@ class Documents:
         self._streams = streams
         self._signers = signers
         self._verified: dict[tuple[DocumentName, str], Signed] = {}
+        self._read: dict[tuple[str, bytes], PolicyPublishedV1] = {}
 
     @overload
     async def document(self, name: Literal["routing-policy"], digest: str) -> RoutingPolicy: ...
@@ -99,11 +100,19 @@ class Documents:
     def _verify(self, found: Raw | None, name: DocumentName, digest: str | None) -> Signed:
         if found is None:
             raise Transient(f"{name} {digest or '(any)'}: not published yet; the registry publishes it")
-        try:
-            event = read(found, PolicyPublishedV1).data
-        except ContractError as error:
-            raise UntrustedDocument(f"{name}: {error.diagnosis()}") from None
+        event = self._event(found, name)
         key = (event.name, event.digest)
         if key not in self._verified:
             self._verified[key] = opened(event.envelope, name, digest or event.digest, self._signers)
         return self._verified[key]
+
+    def _event(self, found: Raw, name: DocumentName) -> PolicyPublishedV1:
+        """Read a publication; one with the very same bytes on the same subject was read before."""
+        event = self._read.get((found.subject, found.content))
+        if event is None:
+            try:
+                event = read(found, PolicyPublishedV1).data
+            except ContractError as error:
+                raise UntrustedDocument(f"{name}: {error.diagnosis()}") from None
+            self._read[found.subject, found.content] = event
+        return event

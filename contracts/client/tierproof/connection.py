@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TAKEN = (10071, 10077)  # wrong last sequence; maximum messages per subject
 TOO_LARGE = 10054
 RECONNECT_SECONDS = 0.25
+PRODUCER = "app-"
+_DENIED = re.compile(r'permissions violation for (?:publish|subscription) to "?([^"\s]+)', re.IGNORECASE)
 AnswerT = TypeVar("AnswerT", bound=Shape)
 
 
@@ -40,35 +42,100 @@ class Connection:
         self.client = client
         self.user = user
         self.patience = patience
-        self._denied = asyncio.Event()
+        self._denials: dict[str, set[asyncio.Event]] = {}
+        self._opening: asyncio.Future[Exception] | None = None
+
+    async def open(self, url: str, seed: Path | None) -> None:
+        """Connect, and come back by itself after any later interruption; raises NotReachable at the first refusal."""
+        self._opening = asyncio.get_running_loop().create_future()
+        options: dict[str, Any] = {
+            "servers": [url],
+            "name": f"tierproof-{self.user}",
+            "inbox_prefix": topology.inbox_of(self.user).encode(),
+            "connect_timeout": self.patience,
+            "reconnect_time_wait": RECONNECT_SECONDS,
+            "max_reconnect_attempts": -1,
+            "error_cb": self.heard_error,
+        }
+        if seed is not None:
+            options["nkeys_seed"] = str(seed)
+        connecting = asyncio.ensure_future(self.client.connect(**options))
+        # nats-py tries the first connection for ever, too: the first complaint ends it.
+        both: set[asyncio.Future[Any]] = {connecting, self._opening}
+        await asyncio.wait(both, timeout=self.patience, return_when=asyncio.FIRST_COMPLETED)
+        failed = connecting.exception() if connecting.done() else None
+        if connecting.done() and failed is None:
+            self._opening = None
+            return
+        connecting.cancel()
+        if self._opening.done():
+            failed = self._opening.result()
+        raise not_connected(url, self.user, failed)
 
     async def heard_error(self, error: Exception) -> None:
-        """Take note of a refusal: the broker says it beside the request, which only times out."""
-        if "permissions violation" in str(error).lower():
-            self._denied.set()
+        """Take note of what the broker complains about: a refusal comes beside the request, which only times out."""
+        if self._opening is not None and not self._opening.done():
+            self._opening.set_result(error)
+        if (denied := _DENIED.search(str(error))) is not None:
+            for heard in self._denials.get(denied[1].lower(), ()):
+                heard.set()
+
+    @contextlib.contextmanager
+    def _denial_of(self, subject: str) -> Iterator[asyncio.Event]:
+        heard, waiting = asyncio.Event(), self._denials.setdefault(subject.lower(), set())
+        waiting.add(heard)
+        try:
+            yield heard
+        finally:
+            waiting.discard(heard)
+            if not waiting:
+                self._denials.pop(subject.lower(), None)
 
     async def request(
         self, subject: str, content: bytes, headers: dict[str, str] | None = None, patience: float | None = None
     ) -> Msg:
         """Send a request and return the reply; raises NotPermitted at once when the broker denies it."""
-        self._denied.clear()
         limit = patience or self.patience
-        asking = asyncio.ensure_future(self.client.request(subject, content, timeout=limit, headers=headers))
-        denied = asyncio.ensure_future(self._denied.wait())
         try:
-            await asyncio.wait({asking, denied}, return_when=asyncio.FIRST_COMPLETED)
-            if not asking.done():
-                raise NotPermitted(subject)
-            return await asking
+            with self._denial_of(subject) as denial:
+                return await self._unless_denied(denial, subject, content, headers, limit)
         except nats.errors.NoRespondersError:
             raise NotReachable(f"nobody answers on {subject}: is the stack up and set up? (tierproof doctor)") from None
         except nats.errors.MaxPayloadError:
             raise TooLarge(len(content), int(self.client.max_payload)) from None
         except (nats.errors.Error, OSError) as error:
-            raise NotReachable(f"no answer on {subject} within {limit} s ({type(error).__name__})") from None
+            raise NotReachable(f"no answer on {subject} within {limit:g} s ({type(error).__name__})") from None
+
+    async def _unless_denied(
+        self, denial: asyncio.Event, subject: str, content: bytes, headers: dict[str, str] | None, limit: float
+    ) -> Msg:
+        asking = asyncio.ensure_future(self.client.request(subject, content, timeout=limit, headers=headers))
+        denied = asyncio.ensure_future(denial.wait())
+        try:
+            await asyncio.wait({asking, denied}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise NotPermitted(subject, self.user)
+            return await asking
         finally:
             asking.cancel()
             denied.cancel()
+
+    @contextlib.asynccontextmanager
+    async def hearing(self, subject: str, callback: Any = None) -> AsyncIterator[Any]:  # noqa: ANN401 - nats-py has no types
+        """Subscribe while the block runs; raises NotPermitted."""
+        with self._denial_of(subject) as denial:
+            try:
+                subscription = await self.client.subscribe(subject, cb=callback)
+                await self.client.flush(round(self.patience) or 1)  # a refusal comes before the answer to this
+            except (nats.errors.Error, OSError) as error:
+                raise NotReachable(f"cannot hear {subject} ({type(error).__name__})") from None
+            if denial.is_set():
+                raise NotPermitted(subject, self.user)
+        try:
+            yield subscription
+        finally:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await subscription.unsubscribe()
 
     async def publish_once(self, envelope: Envelope[Any]) -> bool:
         """Store an event on its subject; False when the subject is taken. Raises TooLarge, NotPermitted, NotReachable."""
@@ -114,6 +181,16 @@ class Connection:
         return said.answer
 
 
+def not_connected(url: str, user: str, failed: BaseException | None) -> NotReachable:
+    """Return the error of a connection that did not come about: what was wrong, and what mends it."""
+    at = re.sub(r"//[^@/]*@", "//", url)  # never a password
+    if isinstance(failed, nats.errors.AuthorizationError) or "authorization" in str(failed).lower():
+        return NotReachable(
+            f"the broker at {at} does not know the credentials of {user}: name others with --credentials"
+        )
+    return NotReachable(f"no broker answers at {at} ({type(failed).__name__}); start it with: tierproof up")
+
+
 @contextlib.asynccontextmanager
 async def connected(
     url: str,
@@ -124,26 +201,12 @@ async def connected(
 ) -> AsyncIterator[Connection]:
     """Open a connection as one user; raises NotReachable."""
     seed = Path(credentials) if credentials is not None else None
-    if seed is not None and not seed.exists():
-        raise ClientError(f"credentials: {seed} does not exist")
+    if seed is not None and not seed.is_file():
+        raise ClientError(f"credentials: {seed} is no file; name an NKey seed file")
     name = user or (user_of(seed) if seed else "anonymous")
     connection = Connection(Client(), name, patience)
-    options: dict[str, Any] = {"connect_timeout": patience, "reconnect_time_wait": RECONNECT_SECONDS}
-    if seed is not None:
-        options["nkeys_seed"] = str(seed)
     try:
-        await connection.client.connect(
-            servers=[url],
-            name=f"tierproof-{name}",
-            inbox_prefix=topology.inbox_of(name).encode(),
-            allow_reconnect=True,
-            max_reconnect_attempts=-1,
-            error_cb=connection.heard_error,
-            **options,
-        )
-    except (nats.errors.Error, OSError, TimeoutError) as error:
-        raise NotReachable(f"no broker at {url} ({type(error).__name__}); start it with: tierproof up") from None
-    try:
+        await connection.open(url, seed)
         yield connection
     finally:
         await connection.client.close()
@@ -160,14 +223,20 @@ async def connect(
 ) -> "AsyncIterator[Fleet]":
     """Open the fleet for a tenant's program.
 
-    `credentials` is the file of an NKey seed; tenant and user follow from its name (`app-demo.nk`) unless told otherwise.
-    Raises NotReachable.
+    `credentials` is the file of an NKey seed; the tenant follows from its name (`app-demo.nk`) unless told otherwise.
+    Raises ClientError, NotReachable, NotPermitted.
     """
     from tierproof.fleet import Fleet  # noqa: PLC0415 - fleet builds on this module
 
-    async with connected(
-        url, credentials=credentials, user=f"app-{tenant}" if tenant else None, patience=patience
-    ) as connection:
-        fleet = Fleet(connection, tenant or connection.user.removeprefix("app-"), actor or connection.user)
+    owner = tenant or _tenant_in(credentials)
+    async with connected(url, credentials=credentials, user=f"{PRODUCER}{owner}", patience=patience) as connection:
+        fleet = Fleet(connection, owner, actor or connection.user)
         async with fleet.listening():
             yield fleet
+
+
+def _tenant_in(credentials: Path | str | None) -> str:
+    user = user_of(Path(credentials)) if credentials is not None else ""
+    if not user.startswith(PRODUCER):
+        raise ClientError("whose program is this? name the tenant: connect(..., tenant='demo')")
+    return user.removeprefix(PRODUCER)

@@ -14,10 +14,11 @@ class NotReachable(ClientError):
 
 
 class NotPermitted(ClientError):
-    """The broker does not let this user say that."""
+    """The broker does not let this user say or hear that."""
 
-    def __init__(self, subject: str) -> None:
-        super().__init__(f"not permitted to publish to {subject}: use the credentials of the tenant or role that may")
+    def __init__(self, subject: str, user: str) -> None:
+        super().__init__(f"{user} may not use {subject}: take the credentials of the tenant or role that may")
+        self.subject, self.user = subject, user
 
 
 class TooLarge(ClientError):

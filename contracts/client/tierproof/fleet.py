@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import json
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import nats.errors
+import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
@@ -20,11 +23,14 @@ from tierproof_contracts.task import TaskSubmittedV1
 from tierproof_contracts.text import LARGEST_INLINE, Text
 
 from tierproof.connection import Connection
-from tierproof.errors import AlreadySubmitted, BadTask, NotYet, RefusedByLedger, TooLarge
+from tierproof.errors import AlreadySubmitted, BadTask, ClientError, NotReachable, NotYet, RefusedByLedger, TooLarge
 from tierproof.results import Result, proven
 
 SALT_BYTES = 16
 LOOK_AGAIN = 1.0
+TRIES = 3
+BATCH = 16
+RESULTS = "RESULT"
 _SUBMISSIONS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tierproof:submission")
 
 
@@ -52,14 +58,12 @@ class Fleet:
     @contextlib.asynccontextmanager
     async def listening(self) -> "AsyncIterator[Fleet]":
         """Hear the tenant's results while the block runs."""
-        heard = subjects.every("result.released.v1", self.tenant)
-        subscription = await self.connection.client.subscribe(heard, cb=self._heard)
-        await self.connection.client.flush()
-        try:
+        async with self.connection.hearing(self._results, self._heard):
             yield self
-        finally:
-            with contextlib.suppress(Exception):
-                await subscription.unsubscribe()
+
+    @property
+    def _results(self) -> str:
+        return subjects.every("result.released.v1", self.tenant)
 
     async def _heard(self, message: Msg) -> None:
         future = self._waiting.get(message.subject.rsplit(".", 1)[1])
@@ -76,12 +80,14 @@ class Fleet:
         inputs: Mapping[str, str] | None = None,
         key: str | None = None,
         time_allowed: float | None = None,
+        actor: str | None = None,
         redrives: str | None = None,
     ) -> Task:
         """Publish a task and return when the broker has stored it.
 
         With an idempotency `key`, repeating the call returns the same task; another content under the same key raises
-        AlreadySubmitted. `time_allowed` in seconds. Raises BadTask naming the field, TooLarge, NotPermitted, NotReachable.
+        AlreadySubmitted. Without a key, each call is a task of its own. `time_allowed` in seconds; `actor` is the person or
+        program behind it. Raises BadTask naming the field, TooLarge, NotPermitted, NotReachable.
         """
         task_id = task_id_of(self.tenant, key) if key is not None else f"{self.tenant}_{secrets.token_hex(16)}"
         try:
@@ -93,7 +99,7 @@ class Fleet:
                 prompt=_text(prompt),
                 inputs={name: _text(text) for name, text in (inputs or {}).items()},
                 time_allowed_ms=round(time_allowed * 1000) if time_allowed is not None else None,
-                actor=self.actor,
+                actor=actor or self.actor,
                 redrives=redrives,
             )
         except ValidationError as error:
@@ -101,7 +107,7 @@ class Fleet:
         size = task.prompt.size + sum(text.size for text in task.inputs.values())
         if size > LARGEST_INLINE:
             raise TooLarge(size, LARGEST_INLINE)
-        if not await self.connection.publish_once(self._envelope(task)):
+        if not await self._published(self._envelope(task)):
             await self._refuse_other(task)
         return Task(self, task_id)
 
@@ -117,9 +123,22 @@ class Fleet:
             data=task,
         )
 
+    async def _published(self, envelope: Envelope[TaskSubmittedV1]) -> bool:
+        for _ in range(TRIES - 1):
+            try:
+                return await self.connection.publish_once(envelope)
+            except NotReachable:  # stored or not: the same event again finds out
+                continue
+        return await self.connection.publish_once(envelope)
+
     async def _refuse_other(self, task: TaskSubmittedV1) -> None:
         stored = await self.connection.last(task.subject())
-        first = read_event(stored).data if stored else task
+        if stored is None:  # a replica that has not heard of it yet; the first submission stands
+            return
+        try:
+            first = read_event(stored).data
+        except ContractError:
+            first = None
         differs = _difference(first, task) if isinstance(first, TaskSubmittedV1) else "content"
         if differs:
             raise AlreadySubmitted(task.task_id, differs)
@@ -156,37 +175,50 @@ class Fleet:
             await asyncio.sleep(LOOK_AGAIN / 4)
 
     async def results(self, *, kind: str | None = None, durable: str | None = None) -> AsyncIterator[Result]:
-        """Yield released results as they come; with `durable`, from where this consumer left off, each acknowledged after its turn.
+        """Yield released results as they come.
 
-        The operator grants durables by name in the topology (`results` is there from the start).
+        With `durable`, from where this consumer left off; each is acknowledged when the next one is asked for, so a result whose
+        turn did not end comes again. The operator grants durables by name in the topology (`results` is there from the start);
+        another name raises NotPermitted.
         """
-        heard = subjects.every("result.released.v1", self.tenant)
-        jetstream = self.connection.client.jetstream()
-        if durable is None:
-            live = await self.connection.client.subscribe(heard)
-            messages: Any = live.messages
-        else:
-            name = f"{self.connection.user}--{durable}"
-            config = ConsumerConfig(
-                durable_name=name, filter_subject=heard, ack_policy=AckPolicy.EXPLICIT, deliver_policy=DeliverPolicy.ALL
-            )
-            await jetstream.add_consumer("RESULT", config)
-            messages = _pulled(await jetstream.pull_subscribe_bind(durable=name, stream="RESULT"))
-        async for message in messages:
-            result = Result.read(message.data)
-            if kind is None or result.released.kind == kind:
-                yield result
-            if durable is not None:
-                await message.ack()
+        async with contextlib.AsyncExitStack() as stack:
+            if durable is None:
+                messages = (await stack.enter_async_context(self.connection.hearing(self._results))).messages
+            else:
+                messages = _pulled(await self._durable(durable))
+            async for message in messages:
+                result = Result.read(message.data)
+                if kind is None or result.released.kind == kind:
+                    yield result
+                if durable is not None:
+                    await message.ack()
+
+    async def _durable(self, durable: str) -> Any:  # noqa: ANN401 - nats-py has no types
+        name = f"{self.connection.user}--{durable}"
+        config = ConsumerConfig(
+            name=name,
+            durable_name=name,
+            filter_subject=self._results,
+            ack_policy=AckPolicy.EXPLICIT,
+            deliver_policy=DeliverPolicy.ALL,
+        )
+        wish = json.dumps({"stream_name": RESULTS, "config": config.as_dict()}).encode()
+        reply = await self.connection.request(f"$JS.API.CONSUMER.CREATE.{RESULTS}.{name}.{self._results}", wish)
+        error = json.loads(reply.data).get("error")
+        if error is not None:
+            raise ClientError(f"durable {name}: {error.get('description')}")
+        return await self.connection.client.jetstream().pull_subscribe_bind(durable=name, stream=RESULTS)
 
 
 async def _pulled(subscription: Any) -> AsyncIterator[Msg]:  # noqa: ANN401 - nats-py has no types
     while True:
         try:
-            for message in await subscription.fetch(16, timeout=LOOK_AGAIN):
+            for message in await subscription.fetch(BATCH, timeout=LOOK_AGAIN):
                 yield message
         except TimeoutError:
             continue
+        except (nats.errors.Error, nats.js.errors.Error):  # the broker is away, or not itself yet
+            await asyncio.sleep(LOOK_AGAIN)
 
 
 def _text(text: str) -> Text:

@@ -53,15 +53,25 @@ class Result:
         """
         if self.proof is None:
             raise ClientError("no proof yet: ask for it with Fleet.prove(result)")
-        entry = base64.b64decode(self.proof.entry, validate=True)
-        return verify_released(self.event, self.proof.proof, entry, Trust.from_json(Path(trust).read_bytes()))
+        try:
+            entry, believed = base64.b64decode(self.proof.entry, validate=True), Path(trust).read_bytes()
+        except OSError as error:
+            raise ClientError(
+                f"trust file {trust}: {error.strerror}; name it with --trust or TIERPROOF_TRUST"
+            ) from None
+        except ValueError:
+            raise ClientError("the proof's entry is not base64") from None
+        return verify_released(self.event, self.proof.proof, entry, Trust.from_json(believed))
 
     def save(self, path: Path) -> None:
-        """Write one file that `tierproof result verify` checks offline."""
+        """Write one file that `tierproof result verify` checks offline; raises ClientError when it cannot be written."""
         content: dict[str, Any] = {"format": FORMAT, "event": base64.b64encode(self.event).decode()}
         if self.proof is not None:
             content["proof"] = self.proof.model_dump(mode="json")
-        path.write_text(json.dumps(content, indent=2) + "\n")
+        try:
+            path.write_text(json.dumps(content, indent=2) + "\n")
+        except OSError as error:
+            raise ClientError(f"{path}: {error.strerror}") from None
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -2,21 +2,27 @@
 
 import base64
 import json
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from tierproof_contracts import subjects
 from tierproof_contracts.catalogue import read_event
 from tierproof_contracts.errors import ContractError
 from tierproof_contracts.questions import DeadAsked, DeadLetter, DeadLetters
 from tierproof_contracts.task import TaskSubmittedV1
 
-from tierproof.cli import tasks
-from tierproof.cli.output import as_json, console, run, table
+from tierproof.cli.asking import AUDITOR, asked
+from tierproof.cli.output import as_json, run, say, table
 from tierproof.cli.places import CredentialsFlag, JsonFlag, UrlFlag, place
+from tierproof.cli.tasks import text_of
 from tierproof.connection import connect, connected
-from tierproof.errors import ClientError
+from tierproof.errors import ClientError, NotPermitted
 
+MOST_SHOWN = 4000
+TASK_ID = re.compile(r"[a-z0-9-]{1,32}_[0-9a-f]{32}")
 app = typer.Typer(help="Messages that nobody could handle.", no_args_is_help=True)
 IndexArgument = Annotated[int, typer.Argument(help="The letter's ledger entry, as in `dead list`.", min=0)]
 
@@ -29,7 +35,7 @@ def list_letters(
     as_json_: JsonFlag = False,
 ) -> None:
     """Dead letters, newest first."""
-    letters = tasks.asked(DeadAsked(limit=limit), DeadLetters, url, credentials)
+    letters = asked(DeadAsked(limit=limit), DeadLetters, url, credentials)
     if as_json_:
         as_json(letters)
         return
@@ -46,8 +52,8 @@ def show(
     if as_json_:
         as_json({**letter.model_dump(mode="json"), "message": content.decode(errors="replace")})
         return
-    console.print(f"{letter.service} gave up after {letter.attempts}: {letter.reason}: {letter.detail}", markup=False)
-    console.print(f"{letter.subject}\n{content.decode(errors='replace')[:4000]}", markup=False)
+    say(f"{letter.service} gave up after {letter.attempts}: {letter.reason}: {letter.detail}")
+    say(f"{letter.subject}\n{content.decode(errors='replace')[:MOST_SHOWN]}")
 
 
 @app.command()
@@ -56,24 +62,41 @@ def redrive(
     file: Annotated[
         Path | None, typer.Option("--file", help="A mended submission (JSON of its data) to send instead.")
     ] = None,
-    tenant: Annotated[str, typer.Option("--tenant")] = "demo",
     url: UrlFlag = None,
-    credentials: CredentialsFlag = None,
+    credentials: Annotated[
+        Path | None, typer.Option("--credentials", help="The tenant's NKey seed file.", show_default=False)
+    ] = None,
+    auditor: Annotated[
+        Path | None, typer.Option("--auditor", help="The auditor's NKey seed file.", show_default=False)
+    ] = None,
     as_json_: JsonFlag = False,
 ) -> None:
-    """Send a dead submission again, as a new task that names the old one."""
-    letter, content = run(_letter(index, url, credentials))
+    """Send a dead submission again, as a new task that names the old one. Twice the same is one task."""
+    letter, content = run(_letter(index, url, auditor))
+    tenant, dead_task = submitted_by(letter)
     given = mended(file) if file else submission_of(letter, content)
-    redrives = letter.subject.rsplit(".", 1)[1]
+    # What is sent is part of the key: another mend of the same letter is another task.
+    key = f"redrive {letter.stream}/{letter.sequence} {_digest(given)}"
     where = place(f"app-{tenant}", url, credentials)
 
     async def work() -> str:
         async with connect(where.url, credentials=where.credentials, tenant=tenant) as fleet:
-            task = await fleet.submit(**given, redrives=redrives if "_" in redrives else None)
+            task = await fleet.submit(**given, key=key, redrives=dead_task)
             return task.task_id
 
     task_id = run(work())
-    as_json({"task_id": task_id}) if as_json_ else console.print(task_id)
+    as_json({"task_id": task_id, "redrives": dead_task}) if as_json_ else say(task_id)
+
+
+def submitted_by(letter: DeadLetter) -> tuple[str, str | None]:
+    """Return the tenant of a dead submission, and its task id where it had a usable one; raises ClientError for anything else."""
+    *front, tenant, key = letter.subject.split(".")
+    if ".".join((*front, tenant, key)) != subjects.task_submitted(tenant, key):
+        raise ClientError(
+            f"entry {letter.index}: {letter.subject} is no submission, so it cannot be sent again: its sender would have to "
+            "publish it, and its task ends by itself (tierproof task story)"
+        )
+    return tenant, key if TASK_ID.fullmatch(key) else None
 
 
 def submission_of(letter: DeadLetter, content: bytes) -> dict[str, Any]:
@@ -87,7 +110,7 @@ def submission_of(letter: DeadLetter, content: bytes) -> dict[str, Any]:
         ) from None
     if not isinstance(data, TaskSubmittedV1):
         raise ClientError(
-            f"entry {letter.index}: {data.event_type} is no submission; the router has already ended its task"
+            f"entry {letter.index}: {data.event_type} lies where a submission should; send a mended one with --file"
         )
     return {
         "kind": data.kind,
@@ -101,21 +124,29 @@ def submission_of(letter: DeadLetter, content: bytes) -> dict[str, Any]:
 def mended(file: Path) -> dict[str, Any]:
     """Read a mended submission: JSON with kind, safety_class, prompt and optionally inputs (texts by name)."""
     try:
-        given = json.loads(tasks.text_of(file))
+        given = json.loads(text_of(file))
         return {name: given[name] for name in ("kind", "safety_class", "prompt")} | {"inputs": given.get("inputs", {})}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ClientError(f"{file}: needs kind, safety_class and prompt ({type(error).__name__})") from None
 
 
+def _digest(given: dict[str, Any]) -> str:
+    return sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+
+
 async def _letter(index: int, url: str | None, credentials: Path | None) -> tuple[DeadLetter, bytes]:
-    where = place("auditor", url, credentials)
+    """Return a dead letter and the message that it names; raises ClientError when either is not to be had."""
+    where = place(AUDITOR, url, credentials)
     async with connected(where.url, credentials=where.credentials) as connection:
         letters = await connection.ask(DeadAsked(limit=500), DeadLetters)
         letter = next((each for each in letters.letters if each.index == index), None)
         if letter is None:
             raise ClientError(f"entry {index} is no dead letter; see `tierproof dead list`")
         wanted = json.dumps({"seq": letter.sequence}).encode()
-        reply = json.loads((await connection.request(f"$JS.API.STREAM.MSG.GET.{letter.stream}", wanted)).data)
+        try:
+            reply = json.loads((await connection.request(f"$JS.API.STREAM.MSG.GET.{letter.stream}", wanted)).data)
+        except NotPermitted:
+            raise ClientError(f"{letter.stream}/{letter.sequence}: an auditor may not read this stream") from None
         if "message" not in reply:
             raise ClientError(f"{letter.stream}/{letter.sequence}: the message is no longer stored")
         return letter, base64.b64decode(reply["message"].get("data", ""))

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 from tierproof_contracts.questions import Entries, Proof, ProofAsked, SearchAsked, VerifyAsked, VerifyReport
 
 from tierproof.cli import tasks
-from tierproof.cli.output import as_json, console, table
+from tierproof.cli.asking import asked, checked
+from tierproof.cli.output import as_json, console, progress, say, table
 from tierproof.cli.places import CredentialsFlag, JsonFlag, UrlFlag
+from tierproof.cli.story import reason_of
 from tierproof.errors import ClientError
 
 app = typer.Typer(help="The evidence ledger.", no_args_is_help=True)
@@ -33,24 +36,24 @@ def query(
     as_json_: JsonFlag = False,
 ) -> None:
     """Search entries by what they say and when."""
-    conditions = {
-        "event_type": event_type,
-        "actor": actor,
-        "task_id": task_id,
-        "tenant": tenant,
-        "safety_class": safety_class,
-        "since": since,
-        "until": until,
-        "after": after,
-        "limit": limit,
-    }
-    entries = tasks.asked(SearchAsked.model_validate(conditions), Entries, url, credentials)
+    question = checked(
+        SearchAsked,
+        event_type=event_type,
+        actor=actor,
+        task_id=task_id,
+        tenant=tenant,
+        safety_class=safety_class,
+        since=since,
+        until=until,
+        after=after,
+        limit=limit,
+    )
+    entries = asked(question, Entries, url, credentials)
     if as_json_:
         as_json(entries)
         return
     rows = [
-        (e.index, e.type or e.kind, e.source or "ledger", e.recorded_at, tasks.reason_of(e.data))
-        for e in entries.entries
+        (e.index, e.type or e.kind, e.source or "ledger", e.recorded_at, reason_of(e.data)) for e in entries.entries
     ]
     table(("entry", "event", "from", "recorded", "reason"), rows, empty="nothing fits")
 
@@ -58,16 +61,17 @@ def query(
 @app.command()
 def verify(url: UrlFlag = None, credentials: CredentialsFlag = None, as_json_: JsonFlag = False) -> None:
     """Re-hash every entry, rebuild the tree, check every checkpoint; exit 1 and name the first bad entry when something is wrong."""
-    with console.status("recomputing the whole log"):
-        report = tasks.asked(VerifyAsked(), VerifyReport, url, credentials, VERIFY_PATIENCE)
+    with progress("recomputing the whole log"):
+        report = asked(VerifyAsked(), VerifyReport, url, credentials, VERIFY_PATIENCE)
     if as_json_:
         as_json(report)
     else:
         for problem in report.problems:
-            console.print(f"[red]entry {problem.index if problem.index is not None else '-'}:[/red] {problem.what}")
+            at = "the log" if problem.index is None else f"entry {problem.index}"
+            console.print(Text.assemble((f"{at}:", "red"), " ", problem.what))
         verdict = "verified" if not report.problems else "NOT verified"
         size = f"{report.entries} entries, {report.checkpoints} checkpoints"
-        console.print(f"{verdict}: {size}, root {report.root}, {report.seconds_milli / 1000:.2f} s")
+        say(f"{verdict}: {size}, root {report.root}, {report.seconds_milli / 1000:.2f} s")
     raise typer.Exit(1 if report.problems else 0)
 
 
@@ -82,7 +86,7 @@ def proof(
     as_json_: JsonFlag = False,
 ) -> None:
     """The inclusion proof of one entry, as c2sp.org/tlog-proof@v1."""
-    found = tasks.asked(ProofAsked(index=index), Proof, url, credentials)
+    found = asked(ProofAsked(index=index), Proof, url, credentials)
     if out is not None:
         try:
             out.write_text(found.proof)
@@ -92,6 +96,6 @@ def proof(
     if as_json_:
         as_json(found)
     elif out is None:
-        console.print(found.proof, markup=False, end="")
+        console.print(found.proof, end="")
     else:
-        console.print(f"{out} and {out.with_suffix('.entry')}")
+        say(f"{out} and {out.with_suffix('.entry')}")

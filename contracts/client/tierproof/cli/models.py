@@ -11,7 +11,7 @@ from tierproof_contracts.documents import ModelRevokedV1
 from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.errors import explain_validation
 
-from tierproof.cli.output import as_json, console, run
+from tierproof.cli.output import as_json, run, say
 from tierproof.cli.places import CredentialsFlag, JsonFlag, UrlFlag, place
 from tierproof.connection import connected
 from tierproof.errors import BadTask
@@ -56,6 +56,6 @@ def revoke(
             return await connection.publish_once(envelope)
 
     new = run(work())
-    as_json({"digest": digest, "new": new}) if as_json_ else console.print(
+    as_json({"digest": digest, "new": new}) if as_json_ else say(
         f"{digest}: {'revoked' if new else 'was revoked before'}"
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tierproof.cli.output import as_json, console, run
+from tierproof.cli.output import as_json, run, say
 from tierproof.cli.places import CredentialsFlag, JsonFlag, UrlFlag, place, trust_file
 from tierproof.connection import connect
 from tierproof.results import Result
@@ -33,9 +33,9 @@ def verify(
             }
         )
         return
-    console.print(f"verified: {verified.task_id} {verified.status}, entry {verified.proven.index} of the log")
+    say(f"verified: {verified.task_id} {verified.status}, entry {verified.proven.index} of the log")
     if verified.confirmed_by:
-        console.print(f"  confirmed by {verified.confirmed_by}")
+        say(f"  confirmed by {verified.confirmed_by}")
 
 
 def listen(
@@ -68,7 +68,4 @@ def show(result: Result, *, as_json_: bool) -> None:
     if as_json_:
         as_json(released)
     else:
-        console.print(
-            f"{released.task_id}  {released.kind or '-'}  {released.outcome.status}  entry {released.ledger.index}",
-            markup=False,
-        )
+        say(f"{released.task_id}  {released.kind or '-'}  {released.outcome.status}  entry {released.ledger.index}")

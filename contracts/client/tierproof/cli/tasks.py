@@ -1,26 +1,33 @@
 """`tierproof task`: submit, list, status, result, story, explain."""
 
+import asyncio
 import re
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, assert_never
 
 import typer
-from tierproof_contracts.questions import Question, Story, StoryAsked, Tasks, TasksAsked
+from tierproof_contracts.ids import tenant_of
+from tierproof_contracts.questions import Story, StoryAsked, Tasks, TasksAsked
+from tierproof_contracts.result import Answered
 from tierproof_contracts.task import Abstained, Failed
 
-from tierproof.cli.explain import explanation
-from tierproof.cli.output import as_json, console, run, table
+from tierproof.cli.asking import AUDITOR, ask, asked, checked, checked_task_id, story_of
+from tierproof.cli.explain import explanation, policy_of
+from tierproof.cli.output import as_json, progress, run, say, table
 from tierproof.cli.places import CredentialsFlag, JsonFlag, UrlFlag, place
-from tierproof.connection import AnswerT, connect, connected
-from tierproof.errors import ClientError, NotYet, RefusedByLedger
+from tierproof.cli.story import show_story
+from tierproof.connection import connect, connected
+from tierproof.errors import ClientError, NotYet
 from tierproof.fleet import Task
 from tierproof.results import Result
 
 app = typer.Typer(help="Submit tasks and see what became of them.", no_args_is_help=True)
 TenantFlag = Annotated[str, typer.Option("--tenant", help="The tenant whose program this is.")]
 TaskArgument = Annotated[str, typer.Argument(help="The task's id.", metavar="TASK")]
-LONGEST_WAIT = 3600.0
+POLICY_MAY_ALLOW = 600.0
+GRACE = 60.0
+LOOK_AFTER = 2.0
 
 
 class Exit(IntEnum):
@@ -70,6 +77,9 @@ def submit(
     key: Annotated[str | None, typer.Option("--key", help="Idempotency key: the same key is the same task.")] = None,
     deadline: Annotated[str | None, typer.Option("--deadline", help="Time allowed, e.g. 60s.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the released result.")] = False,
+    patience: Annotated[
+        str | None, typer.Option("--patience", help="How long --wait waits.", show_default="the deadline and a minute")
+    ] = None,
     tenant: TenantFlag = "demo",
     url: UrlFlag = None,
     credentials: CredentialsFlag = None,
@@ -80,67 +90,73 @@ def submit(
         raise typer.BadParameter("give the request with --prompt or with --file")
     text = prompt if prompt is not None else text_of(file or Path())
     allowed = seconds(deadline) if deadline else None
+    limit = seconds(patience) if patience else (allowed or POLICY_MAY_ALLOW) + GRACE
     given = named_inputs(inputs or [])
     where = place(f"app-{tenant}", url, credentials)
 
-    async def work() -> tuple[Task, Result | None]:
+    async def work() -> tuple[Task, Result | str | None]:
         async with connect(where.url, credentials=where.credentials, tenant=tenant) as fleet:
             task = await fleet.submit(
                 kind=kind, safety_class=safety_class, prompt=text, inputs=given, key=key, time_allowed=allowed
             )
-            if not wait:
-                return task, None
-            with console.status("waiting for the released result"):
-                try:
-                    return task, await task.released((allowed or LONGEST_WAIT) + 60 if allowed else 150)
-                except NotYet:
-                    return task, None
+            return task, await _awaited(task, limit, url) if wait else None
 
-    task, result = run(work())
-    if not wait:
-        as_json({"task_id": task.task_id}) if as_json_ else console.print(task.task_id)
-        return
-    raise typer.Exit(
-        show_result(task.task_id, result, as_json_=as_json_) if result else _unfinished(task.task_id, as_json_=as_json_)
-    )
-
-
-def show_result(task_id: str, result: Result, *, as_json_: bool) -> Exit:
-    """Print a released result; returns the exit code that its outcome has."""
-    outcome = result.outcome
-    if as_json_:
-        as_json(
-            {
-                "task_id": task_id,
-                "index": result.released.ledger.index,
-                "because": result.released.because,
-                **outcome.model_dump(mode="json"),
-            }
-        )
-    elif isinstance(outcome, Abstained | Failed):
-        console.print(
-            f"{outcome.status} ({outcome.code}): {outcome.detail}\n  task {task_id}, ledger entry {result.released.ledger.index}"
-        )
+    task, ended = run(work())
+    if ended is None:
+        as_json({"task_id": task.task_id}) if as_json_ else say(task.task_id)
+    elif isinstance(ended, str):
+        raise typer.Exit(_unfinished(task.task_id, ended, as_json_=as_json_))
     else:
-        console.print(result.answer, markup=False)
-        console.print(
-            f"  task {task_id}, tier {outcome.tier}, lane {outcome.lane}, ledger entry {result.released.ledger.index}"
-        )
+        raise typer.Exit(show_result(ended, as_json_=as_json_))
+
+
+async def _awaited(task: Task, patience: float, url: str | None) -> Result | str:
+    """Wait for a task's outcome; returns its state instead when a person must decide first, or the time is over."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + patience
+    with progress("waiting for the released result"):
+        while True:
+            try:
+                return await task.released(max(0.1, min(LOOK_AFTER, until - loop.time())))
+            except NotYet:
+                state = await _state(task.task_id, url)
+                if state == "waiting" or loop.time() >= until:
+                    return state
+
+
+async def _state(task_id: str, url: str | None) -> str:
+    """Return a task's state as the ledger sees it, `open` when it cannot be asked."""
+    try:
+        return (await ask(StoryAsked(task_id=task_id), Story, url, None)).state
+    except ClientError:
+        return "open"
+
+
+def show_result(result: Result, *, as_json_: bool) -> Exit:
+    """Print a released result; returns the exit code that its outcome has."""
+    outcome, released = result.outcome, result.released
+    where = f"task {released.task_id}, ledger entry {released.ledger.index}"
+    if as_json_:
+        position = {"task_id": released.task_id, "index": released.ledger.index, "because": released.because}
+        as_json(position | outcome.model_dump(mode="json"))
+    elif isinstance(outcome, Abstained | Failed):
+        say(f"{outcome.status} ({outcome.code}): {outcome.detail}\n  {where}")
+    else:
+        say(f"{result.answer}\n  {where}, tier {outcome.tier}, lane {outcome.lane}")
     match outcome:
         case Abstained():
             return Exit.ABSTAINED
         case Failed():
             return Exit.FAILED
-    return Exit.ANSWERED
+        case Answered():
+            return Exit.ANSWERED
+        case _:
+            assert_never(outcome)
 
 
-def _unfinished(task_id: str, *, as_json_: bool) -> Exit:
-    try:
-        state = _story(task_id).state
-    except ClientError:
-        state = "open"
-    text = "waits for a person's review" if state == "waiting" else "has no outcome yet"
-    as_json({"task_id": task_id, "status": state}) if as_json_ else console.print(f"{task_id} {text}")
+def _unfinished(task_id: str, state: str, *, as_json_: bool) -> Exit:
+    text = "waits for a person's review" if state == "waiting" else "has no outcome yet; it goes on"
+    as_json({"task_id": task_id, "status": state}) if as_json_ else say(f"{task_id} {text}")
     return Exit.WAITING_FOR_REVIEW if state == "waiting" else Exit.TIMED_OUT
 
 
@@ -154,8 +170,7 @@ def list_tasks(
     as_json_: JsonFlag = False,
 ) -> None:
     """Open and finished tasks, newest first."""
-    question = TasksAsked.model_validate({"state": state, "kind": kind, "limit": limit})
-    tasks = asked(question, Tasks, url, credentials)
+    tasks = asked(checked(TasksAsked, state=state, kind=kind, limit=limit), Tasks, url, credentials)
     if as_json_:
         as_json(tasks)
         return
@@ -168,14 +183,13 @@ def status(
     task_id: TaskArgument, url: UrlFlag = None, credentials: CredentialsFlag = None, as_json_: JsonFlag = False
 ) -> None:
     """Where a task stands."""
-    story = _story(task_id, url, credentials)
+    story = story_of(task_id, url, credentials)
     last = story.events[-1] if story.events else None
+    known = {"task_id": task_id, "state": story.state, "events": len(story.events), "last": last.type if last else None}
     if as_json_:
-        as_json(
-            {"task_id": task_id, "state": story.state, "events": len(story.events), "last": last.type if last else None}
-        )
+        as_json(known)
     else:
-        console.print(f"{task_id}: {story.state}, {len(story.events)} entries, last {last.type if last else 'none'}")
+        say(f"{task_id}: {story.state}, {len(story.events)} entries, last {known['last']}")
 
 
 @app.command()
@@ -183,29 +197,29 @@ def result(
     task_id: TaskArgument,
     save: Annotated[Path | None, typer.Option("--save", help="Write result and proof to a file.")] = None,
     patience: Annotated[str, typer.Option("--wait", help="How long to wait for it.")] = "5s",
-    tenant: TenantFlag = "demo",
     url: UrlFlag = None,
     credentials: CredentialsFlag = None,
     as_json_: JsonFlag = False,
 ) -> None:
-    """The released result; --save keeps it with its proof, to be verified offline."""
+    """The released result; --save keeps it with its proof, to be verified offline. Exit codes as in `task submit --wait`."""
+    tenant = tenant_of(checked_task_id(task_id))
     where = place(f"app-{tenant}", url, credentials)
     limit = seconds(patience)
 
-    async def work() -> Result | None:
+    async def work() -> Result | str:
         async with connect(where.url, credentials=where.credentials, tenant=tenant) as fleet:
             try:
                 found = await fleet.result_of(task_id, limit)
             except NotYet:
-                return None
+                return await _state(task_id, url)
             return await fleet.prove(found) if save else found
 
     found = run(work())
-    if found is None:
-        raise typer.Exit(_unfinished(task_id, as_json_=as_json_))
+    if isinstance(found, str):
+        raise typer.Exit(_unfinished(task_id, found, as_json_=as_json_))
     if save:
         found.save(save)
-    raise typer.Exit(show_result(task_id, found, as_json_=as_json_))
+    raise typer.Exit(show_result(found, as_json_=as_json_))
 
 
 @app.command()
@@ -213,43 +227,7 @@ def story(
     task_id: TaskArgument, url: UrlFlag = None, credentials: CredentialsFlag = None, as_json_: JsonFlag = False
 ) -> None:
     """Every event of a task, with reason and ledger position."""
-    show_story(_story(task_id, url, credentials), as_json_=as_json_)
-
-
-def show_story(found: Story, *, as_json_: bool) -> None:
-    """Print a task's life."""
-    if as_json_:
-        as_json(found)
-        return
-    rows = [
-        (event.index, event.type or event.kind, event.source or "ledger", reason_of(event.data))
-        for event in found.events
-    ]
-    table(("entry", "event", "from", "reason"), rows, empty="no entries")
-    console.print(f"{found.task_id}: {found.state}")
-
-
-def reason_of(data: dict[str, Any]) -> str:
-    """Return the sentence that explains an event."""
-    if isinstance(data.get("because"), str):
-        return str(data["because"])
-    attempts = (data.get("slip") or {}).get("attempts") if isinstance(data.get("slip"), dict) else None
-    if attempts and "prompt" in data:
-        return f"tier {attempts[-1]['tier']}, {attempts[-1]['why']}: {attempts[-1]['rule']}"
-    for name in ("verdict", "settlement"):
-        said = data.get(name)
-        if isinstance(said, dict):
-            return _said(said)
-    if "deadline" in data:
-        return f"deadline {data['deadline']}"
-    return f"{data.get('kind', '')} class {data.get('safety_class', '')}".strip() if "kind" in data else ""
-
-
-def _said(said: dict[str, Any]) -> str:
-    findings = said.get("findings") or []
-    codes = sorted({finding["code"] for answer in findings for finding in answer})
-    extra = said.get("reason") or said.get("code") or ", ".join(codes)
-    return f"{said['status']}{f': {extra}' if extra else ''}"
+    show_story(story_of(task_id, url, credentials), as_json_=as_json_)
 
 
 @app.command()
@@ -257,28 +235,17 @@ def explain(
     task_id: TaskArgument, url: UrlFlag = None, credentials: CredentialsFlag = None, as_json_: JsonFlag = False
 ) -> None:
     """Why this tier, which rule decided, and what would change it."""
-    lines = explanation(_story(task_id, url, credentials))
+    question = StoryAsked(task_id=checked_task_id(task_id))
+    where = place(AUDITOR, url, credentials)
+
+    async def work() -> list[str]:
+        async with connected(where.url, credentials=where.credentials) as connection:
+            found = await connection.ask(question, Story)
+            return explanation(found, await policy_of(found, connection))
+
+    lines = run(work())
     if as_json_:
         as_json({"task_id": task_id, "explanation": lines})
         return
     for line in lines:
-        console.print(line, markup=False)
-
-
-def _story(task_id: str, url: str | None = None, credentials: Path | None = None) -> Story:
-    if not re.fullmatch(r"[a-z0-9-]{1,32}_[0-9a-f]{32}", task_id):
-        raise RefusedByLedger("bad-question", f"{task_id!r} is no task id: it looks like demo_ and 32 hex digits")
-    return asked(StoryAsked(task_id=task_id), Story, url, credentials)
-
-
-def asked(
-    question: Question, answer: type[AnswerT], url: str | None, credentials: Path | None, patience: float | None = None
-) -> AnswerT:
-    """Ask the ledger as auditor."""
-    where = place("auditor", url, credentials)
-
-    async def work() -> AnswerT:
-        async with connected(where.url, credentials=where.credentials) as connection:
-            return await connection.ask(question, answer, patience)
-
-    return run(work())
+        say(line)

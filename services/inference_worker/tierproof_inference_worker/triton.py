@@ -6,7 +6,7 @@ inside streams, and CancelledError, which may mean that the server cancelled or 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,12 +69,12 @@ class ModelServer:
         """Return the model's digests and capabilities; raises ServerDown or ProfileMismatch."""
         async with self._named(late=ServerDown):
             calls = (
-                self._connected.get_model_metadata(self.model, as_json=True, client_timeout=self.patience.call),
-                self._connected.get_model_config(self.model, as_json=True, client_timeout=self.patience.call),
+                self._connected.get_model_metadata(self.model, client_timeout=self.patience.call),
+                self._connected.get_model_config(self.model, client_timeout=self.patience.call),
             )
-            metadata, config = await asyncio.gather(*calls)
-        able = compared(self.profile, _declared(metadata, "inputs"), _declared(metadata, "outputs"))
-        return _reported(self.model, config.get("config", {}).get("parameters", {}), able)
+            metadata, answer = await asyncio.gather(*calls)
+        able = compared(self.profile, _declared(metadata.inputs), _declared(metadata.outputs))
+        return _reported(self.model, answer.config.parameters, able)
 
     async def generate(self, order: Order, able: Capabilities, seconds: float, request_id: str) -> Generated:
         """Generate once within `seconds`; raises ServerDown, ServerStalled, OutOfTime, ServerRefused or UnfitAnswer.
@@ -181,8 +181,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 def _reported(model: str, parameters: Mapping[str, Any], able: Capabilities) -> Reported:
     def said(name: str) -> str | None:
-        value = parameters.get(name, {}).get("string_value")
-        return str(value) if value else None
+        return str(parameters[name].string_value) or None if name in parameters else None  # reading a missing one makes it
 
     return Reported(
         model=model,
@@ -194,8 +193,8 @@ def _reported(model: str, parameters: Mapping[str, Any], able: Capabilities) -> 
     )
 
 
-def _declared(metadata: Mapping[str, Any], side: str) -> dict[str, str]:
-    return {str(tensor["name"]): str(tensor["datatype"]) for tensor in metadata.get(side, [])}
+def _declared(tensors: Iterable[Any]) -> dict[str, str]:
+    return {str(tensor.name): str(tensor.datatype) for tensor in tensors}
 
 
 async def _once(asked: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import structlog
@@ -25,16 +25,16 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class Shell:
-    """What a verification needs besides its request: settings, a compiler behind walls, and a monotonic clock in seconds."""
+    """What a verification needs besides its request: settings, a compiler behind walls, a monotonic clock in seconds, its own name."""
 
     settings: VerifierSettings
     bench: Bench | SandboxRefused
     clock: Callable[[], float] = time.monotonic
+    verifier: str = field(init=False)
 
-    @property
-    def verifier(self) -> str:
-        """Name, version and judging settings of these checks."""
-        return f"tierproof-verifier/{version('tierproof-verifier')}+{self.settings.judging_digest}"
+    def __post_init__(self) -> None:
+        """Say once who these checks are: name, version and judging settings."""
+        self.verifier = f"tierproof-verifier/{version('tierproof-verifier')}+{self.settings.judging_digest}"
 
 
 def service(settings: VerifierSettings) -> Service:

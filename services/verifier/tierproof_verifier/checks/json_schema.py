@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -22,6 +23,7 @@ _REFERENCES = ("$ref", "$dynamicRef")
 _FORMATS = FormatChecker(formats=())
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _SHOWN = 160
+SCHEMAS_REMEMBERED = 32
 
 
 def _date(value: object) -> bool:
@@ -53,17 +55,7 @@ class SchemaCheck:
 
     def __init__(self, text: str, json_limits: strict_json.JsonLimits, pattern_limits: PatternLimits) -> None:
         """Read the input `schema`. Raises `InputRefused`."""
-        try:
-            schema = strict_json.parse_object(text, json_limits)
-            for keyword, value in _keywords(schema):
-                _refuse_unsafe(keyword, value, pattern_limits)
-            Draft202012Validator.check_schema(schema)
-        except strict_json.NotStrict as fault:
-            raise _refused(f"is not usable ({fault.note})") from None
-        except PatternRefused as fault:
-            raise _refused(f"is not usable ({fault})") from None
-        except SchemaError as fault:
-            raise _refused(f"is not a JSON Schema (at {pointer(fault.absolute_path) or '/'})") from None
+        schema = _usable(text, json_limits, pattern_limits)
         registry: Registry[Any] = Registry()
         self._validator = Draft202012Validator(schema, registry=registry, format_checker=_FORMATS)
 
@@ -80,6 +72,23 @@ class SchemaCheck:
             raise _refused("refers to itself without end") from None
         for error in errors:
             yield _as_finding(error)
+
+
+@lru_cache(maxsize=SCHEMAS_REMEMBERED)
+def _usable(text: str, json_limits: strict_json.JsonLimits, pattern_limits: PatternLimits) -> Any:  # noqa: ANN401 - JSON
+    """Return a schema that was found usable; many tasks share one. Nobody changes it. Raises `InputRefused`."""
+    try:
+        schema = strict_json.parse_object(text, json_limits)
+        for keyword, value in _keywords(schema):
+            _refuse_unsafe(keyword, value, pattern_limits)
+        Draft202012Validator.check_schema(schema)
+    except strict_json.NotStrict as fault:
+        raise _refused(f"is not usable ({fault.note})") from None
+    except PatternRefused as fault:
+        raise _refused(f"is not usable ({fault})") from None
+    except SchemaError as fault:
+        raise _refused(f"is not a JSON Schema (at {pointer(fault.absolute_path) or '/'})") from None
+    return schema
 
 
 def _refused(wrong: str) -> InputRefused:

@@ -1,6 +1,7 @@
 """The model server as a part of a stack: the base model is prepared once, its digests pin the fleet, and Triton serves it."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,11 +102,12 @@ def worker_environment(layout: Layout, endpoints: Endpoints, tier: str, settings
     if settings.triton_url is not None:
         return own
     folder = str(adapters_folder(layout))
+    behind = [BASE] if settings.model_engine == "openvino" else []
     return {
         **own,
         "TIERPROOF_INFERENCE_WORKER_ADAPTERS_FOLDER": folder,
         "TIERPROOF_INFERENCE_WORKER_ADAPTERS_ON_SERVER": folder,
-        "TIERPROOF_INFERENCE_WORKER_RECOVERED_MODELS": f'["{BASE}"]',
+        "TIERPROOF_INFERENCE_WORKER_RECOVERED_MODELS": json.dumps(behind),
     }
 
 

@@ -31,6 +31,7 @@ from tierproof_inference_worker.profiles import Capabilities, Lora, Order
 LONGEST_DETAIL = 500
 
 # What our model server says begins with the error's class (infra/model_server errors.py, wire.py); then what Triton and the engines say.
+DEATHS = ("stub process", "enginegone")
 REFUSALS: tuple[tuple[str, FailureCode, bool], ...] = (
     ("schemarefused", "bad-schema", False),
     ("prompttoolong", "prompt-too-long", False),
@@ -161,6 +162,11 @@ def failure_of(trouble: ServerTrouble) -> NotCompleted:
         return _refused(trouble.diagnosis())
     code, again = next((code, again) for kind, code, again in TROUBLES if isinstance(trouble, kind))
     return failed(code, trouble.diagnosis(), again=again)
+
+
+def is_death(trouble: ServerTrouble) -> bool:
+    """Tell whether the model's backend died: only loading the model again brings it back."""
+    return isinstance(trouble, ServerRefused) and any(part in trouble.diagnosis().lower() for part in DEATHS)
 
 
 def _refused(words: str) -> NotCompleted:

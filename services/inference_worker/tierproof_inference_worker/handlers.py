@@ -1,9 +1,10 @@
 """The worker on the bus: a request comes, the pinned model answers or a reason is given, one settlement goes."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -23,7 +24,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class Shell:
-    """What a request needs besides its words: the server, the adapters, clocks, and whether the last probe succeeded."""
+    """What a request needs besides its words: the server, the adapters, clocks, and whether the last probe succeeded.
+
+    `troubled` wakes the prober before its time: a request has met a backend that is dead.
+    """
 
     settings: InferenceWorkerSettings
     server: ModelServer
@@ -31,6 +35,7 @@ class Shell:
     now: Callable[[], datetime] = utc_now
     clock: Callable[[], float] = time.monotonic
     is_ready: bool = False
+    troubled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def shell_of(settings: InferenceWorkerSettings) -> Shell:
@@ -91,8 +96,12 @@ async def is_settled(asked: InferenceRequestedV1, bus: Bus) -> bool:
 
 
 async def settlement_of(asked: InferenceRequestedV1, shell: Shell) -> Completed | NotCompleted:
-    """Ask the server until it answers, refuses, or the deadline passes."""
+    """Ask the server until it answers, refuses, or the deadline passes.
+
+    A backend that died is asked once more, after it was recovered; a request that meets a second death may be its cause.
+    """
     last: ServerTrouble = OutOfTime("the deadline has passed")
+    deaths = 0
     while (seconds := decide.seconds_left(asked.deadline, shell.now())) > 0:
         try:
             async with asyncio.timeout(seconds):
@@ -103,8 +112,22 @@ async def settlement_of(asked: InferenceRequestedV1, shell: Shell) -> Completed 
             last = down
             await asyncio.sleep(min(shell.settings.retry_seconds, seconds))
         except ServerTrouble as trouble:
-            return decide.failure_of(trouble)
+            deaths += decide.is_death(trouble)
+            if not decide.is_death(trouble) or deaths > shell.settings.deaths_survived:
+                return decide.failure_of(trouble)
+            last = trouble
+            await until_recovered(shell, decide.seconds_left(asked.deadline, shell.now()))
     return decide.failure_of(last)
+
+
+async def until_recovered(shell: Shell, seconds: float) -> None:
+    """Wake the prober and wait until it has generated a token, at most `seconds`."""
+    shell.is_ready = False
+    shell.troubled.set()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(seconds, 0)):
+            while not shell.is_ready:  # noqa: ASYNC110 - many requests wait for one prober, each with its own deadline
+                await asyncio.sleep(shell.settings.retry_seconds)
 
 
 async def answered(asked: InferenceRequestedV1, shell: Shell, seconds: float) -> Completed | NotCompleted:
@@ -132,7 +155,7 @@ async def refuse_unfit(shell: Shell) -> None:
 
 
 async def keep_probing(shell: Shell) -> None:
-    """Generate one token now and then; when streams stall, have the model loaded again."""
+    """Generate one token now and then; when the backend is dead or streams stall, have the model loaded again."""
     while True:
         try:
             await shell.server.probe(shell.settings.probe_text)
@@ -141,16 +164,23 @@ async def keep_probing(shell: Shell) -> None:
             shell.is_ready = False
             said = decide.failure_of(trouble)
             log.warning("server.not_ready", code=said.code, reason=said.detail, stalls=shell.server.stalls)
-            await recover_if_stalled(shell)
-        await asyncio.sleep(shell.settings.probe_every_seconds if shell.is_ready else shell.settings.retry_seconds)
+            if decide.is_death(trouble) or shell.server.stalls >= shell.settings.stalls_before_recovery:
+                await recover(shell)
+        await _until_next_probe(shell)
 
 
-async def recover_if_stalled(shell: Shell) -> None:
-    """Unload and load the model after several stalls; what goes wrong then is tried again by the next probe."""
-    if shell.server.stalls < shell.settings.stalls_before_recovery:
-        return
+async def _until_next_probe(shell: Shell) -> None:
+    shell.troubled.clear()
+    pause = shell.settings.probe_every_seconds if shell.is_ready else shell.settings.retry_seconds
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(pause):
+            await shell.troubled.wait()
+
+
+async def recover(shell: Shell) -> None:
+    """Unload and load what is behind the tier, then the tier; what goes wrong then is tried again after the next probe."""
     try:
-        await shell.server.recover(shell.settings.recovered_models or (shell.settings.model_name,))
+        await shell.server.recover((*shell.settings.recovered_models, shell.settings.model_name))
     except ServerTrouble as trouble:
         reason = decide.failure_of(trouble).detail
         log.error("model.not_recovered", reason=reason)  # noqa: TRY400 - a trace would hold the server's words

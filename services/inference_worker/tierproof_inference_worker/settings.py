@@ -27,7 +27,7 @@ class InferenceWorkerSettings(BusSettings):
     profile: ProfileName = "trtllm-llmapi"
     model: str | None = Field(default=None, description="the tier's model on the server; `tier_<tier>` when not set")
     recovered_models: tuple[str, ...] = Field(
-        default=(), description="unloaded and loaded when it stalls; own model if empty"
+        default=(), description="models behind the tier's own, unloaded and loaded before it in a recovery"
     )
     adapters_folder: Path | None = Field(
         default=None, description="<folder>/<name>/adapter_model.safetensors, as we see it"
@@ -42,6 +42,9 @@ class InferenceWorkerSettings(BusSettings):
     retry_seconds: Seconds = Field(default=1.0, description="between looks at a server that is down")
     probe_every_seconds: Seconds = 30.0
     load_seconds: Seconds = Field(default=60.0, description="for loading a model in a recovery")
+    deaths_survived: int = Field(
+        default=1, ge=0, description="deaths of the model's backend after which a request is still asked again"
+    )
     stalls_before_recovery: int = Field(default=2, ge=1)
     probe_text: str = "Say yes."
     replica: str = Field(default_factory=lambda: socket.gethostname()[:LONGEST_REPLICA], max_length=LONGEST_REPLICA)

@@ -12,6 +12,7 @@ LOCKED := infra/locks/all.txt infra/locks/unresolved.txt
 PROJECTS := $(wildcard contracts/*/pyproject.toml infra/*/pyproject.toml services/*/pyproject.toml)
 PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 PYTEST := $(BIN)/python -m pytest
+QUESTIONS := $(filter-out loadtests/machine.py,$(wildcard loadtests/*.py))
 
 .PHONY: help venv demo up down test test-faults check bench lock tools
 
@@ -56,7 +57,7 @@ check: $(READY) ## lint, format, types, import laws, schema compatibility, READM
 	@$(PYTEST) -q tests/unit/laws
 
 bench: $(READY) ## measure: one question per file in loadtests/, results as JSON
-	@for question in loadtests/*.py; do echo "$$question"; $(BIN)/python "$$question"; done
+	@for question in $(QUESTIONS); do echo "$$question"; $(BIN)/python "$$question"; done
 
 lock: $(READY) ## make infra/locks anew (UPGRADE=--upgrade for newer versions)
 	@$(BIN)/python infra/locks/lock.py $(UPGRADE)

@@ -181,7 +181,9 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 def _reported(model: str, parameters: Mapping[str, Any], able: Capabilities) -> Reported:
     def said(name: str) -> str | None:
-        return str(parameters[name].string_value) or None if name in parameters else None  # reading a missing one makes it
+        if name not in parameters:  # reading it would make it
+            return None
+        return str(parameters[name].string_value) or None
 
     return Reported(
         model=model,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import nats.errors
+import nkeys
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import ValidationError
@@ -191,6 +192,16 @@ def not_connected(url: str, user: str, failed: BaseException | None) -> NotReach
     return NotReachable(f"no broker answers at {at} ({type(failed).__name__}); start it with: tierproof up")
 
 
+def refuse_unusable(seed: Path) -> None:
+    """Raise ClientError when a file is no NKey seed."""
+    if not seed.is_file():
+        raise ClientError(f"credentials: {seed} is no file; name an NKey seed file")
+    try:
+        nkeys.from_seed(bytearray(seed.read_bytes().strip())).wipe()
+    except (nkeys.NkeysError, ValueError, OSError) as error:
+        raise ClientError(f"credentials: {seed} is no NKey seed ({type(error).__name__})") from None
+
+
 @contextlib.asynccontextmanager
 async def connected(
     url: str,
@@ -199,10 +210,10 @@ async def connected(
     user: str | None = None,
     patience: float = 5.0,
 ) -> AsyncIterator[Connection]:
-    """Open a connection as one user; raises NotReachable."""
+    """Open a connection as one user; raises NotReachable, and ClientError for credentials that are none."""
     seed = Path(credentials) if credentials is not None else None
-    if seed is not None and not seed.is_file():
-        raise ClientError(f"credentials: {seed} is no file; name an NKey seed file")
+    if seed is not None:
+        refuse_unusable(seed)
     name = user or (user_of(seed) if seed else "anonymous")
     connection = Connection(Client(), name, patience)
     try:

@@ -29,7 +29,6 @@ from tierproof.results import Result, proven
 SALT_BYTES = 16
 LOOK_AGAIN = 1.0
 TRIES = 3
-BATCH = 16
 RESULTS = "RESULT"
 _SUBMISSIONS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tierproof:submission")
 
@@ -174,13 +173,16 @@ class Fleet:
                     raise
             await asyncio.sleep(LOOK_AGAIN / 4)
 
-    async def results(self, *, kind: str | None = None, durable: str | None = None) -> AsyncIterator[Result]:
-        """Yield released results as they come.
+    async def results(
+        self, *, kind: str | None = None, durable: str | None = None, count: int | None = None
+    ) -> AsyncIterator[Result]:
+        """Yield released results as they come; with `count`, end after so many.
 
         With `durable`, from where this consumer left off; each is acknowledged when the next one is asked for, so a result whose
         turn did not end comes again. The operator grants durables by name in the topology (`results` is there from the start);
         another name raises NotPermitted.
         """
+        seen = 0
         async with contextlib.AsyncExitStack() as stack:
             if durable is None:
                 messages = (await stack.enter_async_context(self.connection.hearing(self._results))).messages
@@ -189,9 +191,12 @@ class Fleet:
             async for message in messages:
                 result = Result.read(message.data)
                 if kind is None or result.released.kind == kind:
+                    seen += 1
                     yield result
                 if durable is not None:
                     await message.ack()
+                if seen == count:
+                    return
 
     async def _durable(self, durable: str) -> Any:  # noqa: ANN401 - nats-py has no types
         name = f"{self.connection.user}--{durable}"
@@ -213,7 +218,8 @@ class Fleet:
 async def _pulled(subscription: Any) -> AsyncIterator[Msg]:  # noqa: ANN401 - nats-py has no types
     while True:
         try:
-            for message in await subscription.fetch(BATCH, timeout=LOOK_AGAIN):
+            # One at a time: what a consumer has fetched and leaves behind would come again only after the broker's ack wait.
+            for message in await subscription.fetch(1, timeout=LOOK_AGAIN):
                 yield message
         except TimeoutError:
             continue

@@ -51,13 +51,9 @@ def listen(
     where = place(f"app-{tenant}", url, credentials)
 
     async def work() -> None:
-        seen = 0
         async with connect(where.url, credentials=where.credentials, tenant=tenant) as fleet:
-            async for result in fleet.results(kind=kind, durable=durable):
+            async for result in fleet.results(kind=kind, durable=durable, count=count):
                 show(result, as_json_=as_json_)
-                seen += 1
-                if seen == count:
-                    return
 
     run(work())
 

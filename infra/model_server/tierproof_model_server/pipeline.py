@@ -6,13 +6,15 @@ from typing import Any
 import openvino_genai as genai
 
 from tierproof_model_server.adapters import CheckedAdapter
-from tierproof_model_server.errors import PromptTooLong
+from tierproof_model_server.errors import PromptTooLong, RequestRefused
 from tierproof_model_server.generation import Generation
 from tierproof_model_server.prepare import TEMPLATE
 from tierproof_model_server.settings import EngineSettings
 
 Handle = Any  # openvino_genai.GenerationHandle; the package publishes no types
 ENGINE_ERRORS = (RuntimeError, ValueError, TypeError)  # what its C++ exceptions become
+
+CHAT_MARKERS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 
 
 class Pipeline:
@@ -51,11 +53,15 @@ class Pipeline:
         self._pipe.generate(["x"], [one_token])
 
     def tokens(self, request: Generation) -> Any:  # noqa: ANN401 - an openvino.Tensor
-        """Return the prompt's token ids, shape (1, tokens); raises PromptTooLong."""
+        """Return the prompt's token ids, shape (1, tokens); raises PromptTooLong, and RequestRefused for a prompt that forges turns."""
         settings, text = self._settings, request.prompt
         if len(text.encode()) > settings.most_prompt_bytes:
             raise PromptTooLong(size=len(text.encode()), limit=settings.most_prompt_bytes, unit="bytes")
         if not request.raw:
+            if any(
+                marker in text for marker in CHAT_MARKERS
+            ):  # the tokenizer would read them as the end of the user's turn
+                raise RequestRefused("the prompt holds a chat marker; write it in another way")
             text = self._tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)
         ids = self._tokenizer.encode(text, add_special_tokens=False).input_ids
         if ids.shape[1] > settings.most_prompt_tokens:

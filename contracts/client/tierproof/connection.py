@@ -127,7 +127,9 @@ class Connection:
         with self._denial_of(subject) as denial:
             try:
                 subscription = await self.client.subscribe(subject, cb=callback)
-                await self.client.flush(round(self.patience) or 1)  # a refusal comes before the answer to this
+                # A refusal comes before the answer to a ping that follows the subscription; nats-py's first ping may overtake it.
+                for _ in range(2):
+                    await self.client.flush(round(self.patience) or 1)
             except (nats.errors.Error, OSError) as error:
                 raise NotReachable(f"cannot hear {subject} ({type(error).__name__})") from None
             if denial.is_set():

@@ -31,7 +31,7 @@ def own(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Any]]]:
     variables = {"TIERPROOF_HOME": str(home), "TIERPROOF_MODEL_ENGINE": "noop", "TIERPROOF_TIERS": '["s"]'}
 
     def run(*arguments: str) -> tuple[int, Any]:
-        command = [Path(sys.executable).with_name("tierproof"), *arguments, "--json"]
+        command = [str(Path(sys.executable).with_name("tierproof")), *arguments, "--json"]
         ran = subprocess.run(
             command, check=False, capture_output=True, text=True, env=clean | variables, cwd=tmp_path, timeout=100
         )

@@ -71,12 +71,15 @@ class Bus:
         """Publish an event that was put in its envelope before, by an outbox for one; otherwise as `publish`."""
         return await self._publisher.publish_envelope(envelope)
 
-    async def publish_after(self, data: E, *, at: datetime, timer: str, cause: Cause) -> Published[E]:
+    async def publish_after(
+        self, data: E, *, at: datetime, timer: str, cause: Cause, first: bool = False
+    ) -> Published[E]:
         """Leave an event with the broker, which stores it on the event's subject at `at` (UTC), restarts included.
 
-        `timer` is the subject of the schedule itself. Repeating it is as harmless as repeating a publication.
+        `timer` is the subject of the schedule itself. Repeating it is as harmless as repeating a publication. `first` says that
+        nobody can have set this timer before, which saves the look whether it has fired.
         """
-        return await self._publisher.publish_after(data, at=at, timer=timer, cause=cause)
+        return await self._publisher.publish_after(data, at=at, timer=timer, cause=cause, first=first)
 
     async def read(self, event: type[E], subject: str) -> Received[E] | None:
         """Return the last event on a subject, None when there is none; raises Unreadable, UnknownEvent, Misdirected."""

@@ -26,7 +26,7 @@ class Link:
         self.user = user
         self.patience = settings.answer_seconds
         self._client: Client | None = None
-        self._denials: dict[str, set[asyncio.Future[None]]] = {}
+        self._asking: dict[str, set[asyncio.Timeout]] = {}
 
     @property
     def client(self) -> Client:
@@ -55,9 +55,9 @@ class Link:
         lowered = text.lower()
         if _DENIED in lowered:
             subject = lowered.split(_DENIED, 1)[1].strip().strip('"').split('"')[0]
-            for waiting in self._denials.get(subject, ()):
-                if not waiting.done():
-                    waiting.set_result(None)
+            for waiting in self._asking.get(subject, ()):
+                if not waiting.expired():
+                    waiting.reschedule(asyncio.get_running_loop().time())
         _log.warning("broker.complained", user=self.user, complaint=text[:300] or type(error).__name__)
 
     async def on_disconnect(self) -> None:
@@ -72,22 +72,18 @@ class Link:
         """Send a request and return the reply; raises Transient, TooLarge or NotPermitted."""
         if len(content) > self.largest:
             raise TooLarge(subject, len(content), self.largest)
-        denied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._denials.setdefault(subject.lower(), set())
-        waiting.add(denied)
-        asking = asyncio.ensure_future(self._request(subject, content, headers))
+        waiting = self._asking.setdefault(subject.lower(), set())
         try:
-            both: set[asyncio.Future[Any]] = {asking, denied}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if denied.done():
-                raise NotPermitted(subject, self.user)
-            return await asking
+            # It has no deadline of its own: a denial, which comes beside the request, ends it at once.
+            async with asyncio.timeout(None) as denied:
+                waiting.add(denied)
+                return await self._request(subject, content, headers)
+        except TimeoutError:
+            raise NotPermitted(subject, self.user) from None
         finally:
-            asking.cancel()
-            denied.cancel()
             waiting.discard(denied)
             if not waiting:
-                self._denials.pop(subject.lower(), None)
+                self._asking.pop(subject.lower(), None)
 
     async def _request(self, subject: str, content: bytes, headers: dict[str, str] | None) -> Msg:
         try:

@@ -90,13 +90,13 @@ class Publisher:
         return await self._store(envelope, envelope.data.subject(), {})
 
     async def publish_after(
-        self, data: E, *, at: datetime, timer: str, cause: Received[Any] | Envelope[Any]
+        self, data: E, *, at: datetime, timer: str, cause: Received[Any] | Envelope[Any], first: bool
     ) -> Published[E]:
         """Leave an event with the broker, to be stored at a time; see Bus.publish_after."""
         envelope = self.envelope(data, cause, event_id_of(cause.id, data.event_type))
         target = data.subject()
         # The broker deletes a schedule once it has fired, so the target is asked first.
-        fired = await self.streams.last(topology.stream_of(target), target)
+        fired = None if first else await self.streams.last(topology.stream_of(target), target)
         if fired is not None:
             return await self._compared(envelope, fired, target)
         return await self._store(envelope, timer, {"Nats-Schedule": _at(at), "Nats-Schedule-Target": target})

@@ -1,7 +1,7 @@
-"""The relay: publishes what the outbox names, opens the text of an answer on the way, and notes that it was stored."""
+"""The relay: publishes what the outbox names, opens the texts of answers on the way, and notes what was stored."""
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import structlog
@@ -22,19 +22,21 @@ from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.store import Store
 
 _log = structlog.get_logger()
+Row = tuple[str, int]  # kind, and the entry's seq or the checkpoint's size
 
 
 class Relay:
-    """Publishes the outbox in order. What was stored before, under the same id, is done; what cannot be sent stays."""
+    """Publishes the outbox, up to `most` rows at once. What was stored before, under the same id, is done; what cannot be sent stays."""
 
-    def __init__(self, store: Store, bus: Bus, vault: Vault, *, pause: float) -> None:
+    def __init__(self, store: Store, bus: Bus, vault: Vault, *, pause: float, most: int) -> None:
         self._store = store
         self._bus = bus
         self._vault = vault
         self._pause = pause
-        self._waiting: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        self._most = most
+        self._waiting: asyncio.Queue[Row] = asyncio.Queue()
 
-    def put(self, rows: list[tuple[str, int]]) -> None:
+    def put(self, rows: list[Row]) -> None:
         """Add committed outbox rows."""
         for row in rows:
             self._waiting.put_nowait(row)
@@ -43,26 +45,35 @@ class Relay:
         """Publish what is left from before, then what comes, until cancelled."""
         self.put(await self._store.unpublished())
         while True:
-            row = await self._waiting.get()
-            while not await self._sent(*row):  # noqa: ASYNC110 - the broker and the database give no event to wait for
+            rows = [await self._waiting.get()]
+            while len(rows) < self._most and not self._waiting.empty():
+                rows.append(self._waiting.get_nowait())
+            while rows := await self._sent(rows):  # noqa: ASYNC110 - the broker and the database give no event to wait for
                 await asyncio.sleep(self._pause)
 
-    async def _sent(self, kind: str, ref: int) -> bool:
-        """Publish one row; False when it must be tried again."""
+    async def _sent(self, rows: list[Row]) -> list[Row]:
+        """Publish rows at once, note in one commit what is stored, and return those that must be tried again."""
+        said = await asyncio.gather(*(self._said(*row) for row in rows))
+        stored = [(kind, ref, place) for (kind, ref), place in zip(rows, said, strict=True) if isinstance(place, int)]
+        if stored:
+            await self._store.published(stored)
+        return [row for row, place in zip(rows, said, strict=True) if place == "again"]
+
+    async def _said(self, kind: str, ref: int) -> int | Literal["again", "stays"]:
+        """Publish one row and return its place in the stream; what `stays` in the outbox does not hold up the others."""
         try:
             envelope = await (self._release(ref) if kind == "release" else self._checkpoint(ref))
             published = await self._bus.publish_envelope(envelope)
         except TextUnreadable as error:
             _log.error("outbox.unreadable", kind=kind, ref=ref, reason=error.diagnosis())
-            return True  # stays in the outbox as unpublished, and does not hold up the others
+            return "stays"
         except BusError as error:
             _log.warning("outbox.waits", kind=kind, ref=ref, reason=error.diagnosis())
-            return False
+            return "again"
         if published.stored == "conflict":
             _log.error("outbox.conflict", kind=kind, ref=ref, subject=envelope.data.subject())
-            return True
-        await self._store.published(kind, ref, published.sequence)
-        return True
+            return "stays"
+        return published.sequence
 
     async def _release(self, seq: int) -> Envelope[Any]:
         event = orjson.loads(await self._store.entry(seq))["event"]

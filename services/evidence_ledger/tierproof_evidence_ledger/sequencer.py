@@ -101,7 +101,7 @@ class Sequencer:
                 await asyncio.sleep(settings.watch_seconds)
             recorder = await begin(store, self._office)
             bus = Bus(JetStreams(self._link), settings, self._office.signers)
-            relay = Relay(out, bus, self._office.vault, pause=settings.reconnect_seconds)
+            relay = Relay(out, bus, self._office.vault, pause=settings.reconnect_seconds, most=settings.relayed_at_once)
             inbasket = Inbasket()
             pulls = [await self._pull(consumer, recorder, relay, inbasket) for consumer in consumers_of(SERVICE)]
             self.in_office = True

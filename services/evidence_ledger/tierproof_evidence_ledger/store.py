@@ -155,11 +155,12 @@ class Store:
         row = await self._one("SELECT coalesce(max(ref), 0) FROM ledger.outbox WHERE kind = 'checkpoint'", [])
         return int(row[0])
 
-    async def published(self, kind: str, ref: int, stream_seq: int) -> None:
-        """Note that an outbox row is published, once."""
+    async def published(self, rows: Sequence[tuple[str, int, int]]) -> None:
+        """Note that outbox rows (kind, ref, sequence in the stream) are published, each once."""
         await self._connection.execute(
-            "INSERT INTO ledger.outbox_published (kind, ref, stream_seq) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            [kind, ref, stream_seq],
+            """INSERT INTO ledger.outbox_published (kind, ref, stream_seq)
+               SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING""",
+            [[kind for kind, _, _ in rows], [ref for _, ref, _ in rows], [place for _, _, place in rows]],
         )
 
     async def entry(self, seq: int) -> bytes:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tierproof_bus import Raw
+from tierproof_contracts import topology
 from tierproof_contracts.catalogue import read_event
 from tierproof_contracts.envelope import Citation
 from tierproof_contracts.errors import ContractError
 from tierproof_contracts.ids import tenant_of
 from tierproof_contracts.subjects import every
-from tierproof_contracts.task import TaskSubmittedV1
+from tierproof_contracts.task import Failed, TaskDecidedV1, TaskSubmittedV1
 
 _SUBMISSIONS = every(TaskSubmittedV1.event_type).removesuffix(">")
+_HANDLERS = frozenset(c.durable for c in topology.CONSUMERS if c.service != "evidence-ledger")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,6 @@ class Advisory:
 
     stream: str
     sequence: int
-    consumer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,16 @@ class LostSubmission:
 
 
 def read(content: bytes) -> Advisory | None:
-    """Read an advisory of JetStream (io.nats.jetstream.advisory.v1.max_deliver or .terminated); None when it is neither."""
+    """Read an advisory of JetStream (io.nats.jetstream.advisory.v1.max_deliver or .terminated).
+
+    None when it is neither, or speaks of a consumer whose end of patience ends no request: the ledger's.
+    """
     try:
         said = json.loads(content)
-        return Advisory(stream=str(said["stream"]), sequence=int(said["stream_seq"]), consumer=str(said["consumer"]))
+        consumer, advisory = said["consumer"], Advisory(stream=str(said["stream"]), sequence=int(said["stream_seq"]))
     except (ValueError, KeyError, TypeError):
         return None
+    return advisory if consumer in _HANDLERS else None
 
 
 def unreadable_submission(message: Raw) -> LostSubmission | None:
@@ -57,3 +62,14 @@ def unreadable_submission(message: Raw) -> LostSubmission | None:
         return LostSubmission(task_id=task_id, tenant=tenant, code="unreadable", why=error.diagnosis()[:500], cites=())
     why = "the router could not handle the submission; its dead letter names the reason"
     return LostSubmission(task_id=task_id, tenant=tenant, code="internal", why=why, cites=(event.citation(),))
+
+
+def decision(lost: LostSubmission) -> TaskDecidedV1:
+    """Propose that a task whose submission was lost has failed."""
+    return TaskDecidedV1(
+        task_id=lost.task_id,
+        tenant=lost.tenant,
+        outcome=Failed(code=lost.code, detail=lost.why),
+        because=lost.why,
+        cites=lost.cites,
+    )

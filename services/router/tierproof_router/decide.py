@@ -4,12 +4,14 @@ The smallest capable tier answers first. No check passed, no acceptance. Class C
 counted on the slip and bounded by signed policy, so every task ends.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from tierproof_contracts.documents import ClassRule, FleetManifest, RoutingPolicy
 from tierproof_contracts.inference import NotCompleted
 from tierproof_contracts.slip import Slip, Tier, Why
+from tierproof_contracts.text import LARGEST_INLINE
 from tierproof_contracts.verification import NotPassed, Passed, Unverifiable
 
 
@@ -57,24 +59,25 @@ class Fail:
 Step = Ask | Accept | AskPerson | Abstain | Fail
 
 
-def admit(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, inputs: frozenset[str], prompt_bytes: int) -> Step:
-    """Decide the first step of an accepted task, from its kind, class, named inputs and size of prompt in bytes."""
+def admit(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, inputs: Mapping[str, int], prompt: int) -> Step:
+    """Decide the first step of an accepted task, from kind, class, and the bytes of its named inputs and its prompt."""
     kind = policy.kinds.get(slip.kind)
     if kind is None:
         return Abstain(code="unknown-kind", rule=f"policy knows no kind {slip.kind!r}")
     rule = kind.classes.get(slip.safety_class)
     if rule is None:
         return Abstain(code="unknown-kind", rule=f"policy has no rule for {slip.kind} at class {slip.safety_class}")
-    missing = sorted(set(kind.required_inputs) - inputs)
+    missing = sorted(set(kind.required_inputs) - inputs.keys())
     if missing:
         return Fail(code="verification", rule=f"inputs.{missing[0]}: {slip.kind} cannot be checked without it; add it")
-    if prompt_bytes > kind.prompt_bytes:
-        return Abstain(
-            code="too-large",
-            rule=f"prompt: {prompt_bytes} bytes, kinds.{slip.kind}.prompt_bytes allows {kind.prompt_bytes}",
-        )
-    smallest = rule.ladder[0]
-    return _ask(slip, rule, fleet, smallest, "first", f"{slip.kind}/{slip.safety_class}: ladder starts at {smallest}")
+    shown = prompt + sum(inputs.get(name, 0) for name in kind.prompt_inputs)
+    if shown > kind.prompt_bytes:
+        limit = f"kinds.{slip.kind}.prompt_bytes allows {kind.prompt_bytes}"
+        return Abstain(code="too-large", rule=f"prompt: {shown} bytes with its inputs, {limit}")
+    if (size := prompt + sum(inputs.values())) > LARGEST_INLINE:
+        return Abstain(code="too-large", rule=f"prompt and inputs: {size} bytes, {LARGEST_INLINE} may travel inline")
+    tier = rule.ladder[0]
+    return _ask(slip, rule, fleet, tier, "first", f"{slip.kind}/{slip.safety_class}: ladder starts at {tier}")
 
 
 def after_failure(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, failure: NotCompleted) -> Step:

@@ -17,7 +17,7 @@ from tierproof_contracts.verification import Candidate, Finding, VerificationReq
 from tierproof_router.decide import Abstain, Ask, Fail
 from tierproof_router.prompts import compose
 
-LARGEST_SEED = 2**53
+SEEDS = 2**53 - 64  # contracts allow seeds below 2**53, and sample i of at most 64 uses seed + i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +87,20 @@ def citing(slip: Slip, *citations: Citation) -> Slip:
 
 
 def inference(
-    step: Ask, slip: Slip, task: TaskSubmittedV1, documents: Documents, findings: Sequence[Finding]
+    step: Ask,
+    slip: Slip,
+    task: TaskSubmittedV1,
+    documents: Documents,
+    findings: Sequence[Finding] = (),
+    before: InferenceRequestedV1 | None = None,
 ) -> InferenceRequestedV1:
-    """Ask a tier; the slip on the request counts it."""
+    """Ask a tier; the slip on the request counts it. A retry says what the request `before` said, with a seed of its own."""
     number = len(slip.attempts) + 1
     request_id = request_id_of(slip.task_id, "inference", number)
     kind, tier = documents.policy.kinds[slip.kind], documents.fleet.tiers[step.tier]
     adapter = kind.adapters.get(step.tier)
+    seed = int.from_bytes(hashlib.sha256(request_id.encode()).digest()[:8]) % SEEDS
+    repeated = before if step.why == "retry" else None
     shown = findings if step.why == "repair" else ()
     return InferenceRequestedV1(
         request_id=request_id,
@@ -101,10 +108,10 @@ def inference(
         tenant=slip.tenant,
         tier=step.tier,
         purpose="answer",
-        prompt=compose(task, kind, shown, request_id),
+        prompt=repeated.prompt if repeated else compose(task, kind, shown, request_id),
         answer_schema=task.inputs.get(kind.answer_schema_input) if kind.answer_schema_input else None,
         model=_pin(tier, documents.fleet, adapter),
-        decode=_decode(tier, step, request_id),
+        decode=repeated.decode.model_copy(update={"seed": seed}) if repeated else _decode(tier, step, seed),
         deadline=slip.deadline,
         slip=_counted(slip, step, tier, request_id, adapter),
     )
@@ -121,14 +128,16 @@ def _pin(tier: TierSpec, fleet: FleetManifest, adapter: str | None) -> ModelPin:
     )
 
 
-def _decode(tier: TierSpec, step: Ask, request_id: str) -> Decode:
-    resampled = step.why == "resample"
+def _decode(tier: TierSpec, step: Ask, seed: int) -> Decode:
+    decode = tier.decode
+    # Greedy samples would all be the same answer.
+    resampled = step.why == "resample" or (decode.samples > 1 and decode.temperature_micro == 0)
     return Decode(
-        max_tokens=tier.decode.max_tokens,
-        temperature_micro=tier.decode.resample_temperature_micro if resampled else tier.decode.temperature_micro,
-        top_p_micro=tier.decode.top_p_micro,
-        seed=int.from_bytes(hashlib.sha256(request_id.encode()).digest()[:8]) % LARGEST_SEED,
-        samples=tier.decode.samples,
+        max_tokens=decode.max_tokens,
+        temperature_micro=decode.resample_temperature_micro if resampled else decode.temperature_micro,
+        top_p_micro=decode.top_p_micro,
+        seed=seed,
+        samples=decode.samples,
     )
 
 
@@ -184,6 +193,20 @@ def decision(
         cites=slip.cites,
         review=review,
         slip=slip,
+    )
+
+
+def expiry(accepted: TaskAcceptedV1, acceptance: Citation, expired: Citation) -> TaskDecidedV1:
+    """Propose that a task whose time is up gets no answer. What was tried meanwhile is in its story, not in this decision."""
+    because = f"the deadline {accepted.deadline} passed"
+    return TaskDecidedV1(
+        task_id=accepted.task_id,
+        tenant=accepted.tenant,
+        kind=accepted.kind,
+        safety_class=accepted.safety_class,
+        outcome=Abstained(code="deadline", detail=because),
+        because=because,
+        cites=(accepted.submission, acceptance, expired),
     )
 
 

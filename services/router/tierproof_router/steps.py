@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never
 
-from tierproof_bus import Bus, Raw, Received, Transient
+import structlog
+from tierproof_bus import Bus, Published, Raw, Received, Transient
 from tierproof_contracts import subjects
 from tierproof_contracts.catalogue import read_event
-from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.errors import ContractError
-from tierproof_contracts.inference import InferenceRequestedV1, NotCompleted
+from tierproof_contracts.inference import Completed, InferenceRequestedV1, InferenceSettledV1, NotCompleted
 from tierproof_contracts.review import ReviewDecidedV1, ReviewExpiredV1, ReviewRequestedV1
 from tierproof_contracts.slip import Slip
 from tierproof_contracts.task import (
@@ -30,6 +30,7 @@ from tierproof_contracts.verification import (
     Passed,
     Unverifiable,
     VerificationRequestedV1,
+    VerificationSettledV1,
 )
 
 from tierproof_router import events
@@ -37,16 +38,18 @@ from tierproof_router.decide import Abstain, Accept, Ask, AskPerson, Fail, Step,
 from tierproof_router.events import Documents
 
 T = TypeVar("T")
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """A task's slip, submission and pinned documents, and the event that the router answers."""
+    """A task's slip, submission and pinned documents, the event that the router answers, and the inference that it settles."""
 
     slip: Slip
     task: TaskSubmittedV1
     documents: Documents
     cause: Received[Any]
+    asked: InferenceRequestedV1 | None = None
 
 
 async def documents_of(slip: Slip, bus: Bus) -> Documents:
@@ -68,9 +71,9 @@ async def verification_request(kind: str, request_id: str, bus: Bus) -> Received
     )
 
 
-def _found(found: T | None, request_id: str) -> T:
+def _found(found: T | None, name: str) -> T:
     if found is None:
-        raise Transient(f"request {request_id} cannot be read back yet")
+        raise Transient(f"{name} cannot be read back yet")
     return found
 
 
@@ -82,19 +85,40 @@ async def context(
     slip = events.citing(request.data.slip, *citations)
     task = await bus.read(TaskSubmittedV1, subjects.task_submitted(slip.tenant, slip.task_id))
     documents = await documents_of(slip, bus)
-    return Context(slip=slip, task=_found(task, slip.task_id).data, documents=documents, cause=news or request)
+    asked = request.data if isinstance(request.data, InferenceRequestedV1) else None
+    found = _found(task, slip.task_id).data
+    return Context(slip=slip, task=found, documents=documents, cause=news or request, asked=asked)
 
 
-async def set_deadline(slip: Slip, pinned: Envelope[TaskAcceptedV1], bus: Bus) -> None:
-    """Leave the task's deadline with the broker."""
+async def set_deadline(slip: Slip, pinned: Published[TaskAcceptedV1], bus: Bus) -> None:
+    """Leave the task's deadline with the broker; whoever stored the acceptance is the first to do so."""
     expiry = TaskExpiredV1(task_id=slip.task_id, tenant=slip.tenant, deadline=slip.deadline)
     at = datetime.fromisoformat(slip.deadline)
-    await bus.publish_after(expiry, at=at, timer=subjects.timer_set("task", slip.task_id), cause=pinned)
+    timer = subjects.timer_set("task", slip.task_id)
+    await bus.publish_after(expiry, at=at, timer=timer, cause=pinned.envelope, first=pinned.stored == "new")
+
+
+async def acceptance(task_id: str, bus: Bus) -> Received[TaskAcceptedV1]:
+    """Return the router's first word on a task; raises Transient while it cannot be read."""
+    return _found(await bus.read(TaskAcceptedV1, subjects.task_accepted(task_id)), task_id)
 
 
 async def is_decided(task_id: str, bus: Bus) -> bool:
     """Tell whether the task has its outcome."""
     return await bus.read(TaskDecidedV1, subjects.task_decided(task_id)) is not None
+
+
+async def is_over(context: Context, bus: Bus) -> bool:
+    """Tell whether news comes after the task's end. Before its deadline nobody but the task's own chain ends it."""
+    late = context.cause.stored_at >= datetime.fromisoformat(context.slip.deadline)
+    return late and await is_decided(context.slip.task_id, bus)
+
+
+async def verify(answers: Completed, context: Context, bus: Bus) -> None:
+    """Send all answers of an inference to the checks."""
+    candidates = tuple(Candidate(text=a.text, finish_reason=a.finish_reason) for a in answers.answers)
+    asked = events.verification(context.slip, context.task, candidates, context.cause.citation)
+    await bus.publish(asked, cause=context.cause)
 
 
 async def take(
@@ -108,9 +132,10 @@ async def take(
 ) -> None:
     """Publish the event of a step."""
     slip = context.slip
+    log.info("task.routed", task_id=slip.task_id, **_facts(step))
     match step:
         case Ask():
-            request = events.inference(step, slip, context.task, context.documents, findings)
+            request = events.inference(step, slip, context.task, context.documents, findings, context.asked)
             await bus.publish(request, cause=context.cause)
         case Accept(answer_index=index, rule=rule):
             outcome = events.accepted(slip, candidates[index].text)
@@ -121,6 +146,12 @@ async def take(
             await bus.publish(events.decision(slip, events.declined(step), step.rule), cause=context.cause)
         case unreachable:
             assert_never(unreachable)
+
+
+def _facts(step: Step) -> dict[str, str]:
+    if isinstance(step, Ask):
+        return {"step": "Ask", "tier": step.tier, "why": step.why, "rule": step.rule}
+    return {"step": type(step).__name__, **({"code": step.code} if isinstance(step, Abstain | Fail) else {})}
 
 
 async def ask_person(
@@ -171,19 +202,19 @@ def outcome_of_review(
 
 
 async def give_up_request(message: Raw, bus: Bus) -> None:
-    """Take a request whose handler never ended as a failed settlement; other messages have other nets."""
+    """Take an unsettled request whose handler never ended as a failed settlement; other messages have other nets."""
     try:
         event = read_event(message.content)
     except ContractError:
         return
-    if isinstance(event.data, InferenceRequestedV1):
-        request = await inference_request(event.data.tier, event.data.request_id, bus)
-        lost = await context(request, None, bus)
-        failure = NotCompleted(code="crashed", detail="the worker gave the request up", another_try=False)
-        step = after_failure(lost.slip, lost.documents.policy, lost.documents.fleet, failure)
-        await take(step, lost, bus)
-    elif isinstance(event.data, VerificationRequestedV1):
-        checks = await verification_request(event.data.kind, event.data.request_id, bus)
-        lost = await context(checks, None, bus)
-        unverifiable = Unverifiable(reason="the verifier gave the request up")
-        await take(after_verdict(lost.slip, lost.documents.policy, lost.documents.fleet, unverifiable), lost, bus)
+    match event.data:
+        case InferenceRequestedV1(tier=tier, request_id=request_id):
+            if await bus.read(InferenceSettledV1, subjects.inference_settled(tier, request_id)) is None:
+                lost = await context(await inference_request(tier, request_id, bus), None, bus)
+                failure = NotCompleted(code="crashed", detail="the worker gave the request up", another_try=False)
+                await take(after_failure(lost.slip, lost.documents.policy, lost.documents.fleet, failure), lost, bus)
+        case VerificationRequestedV1(kind=kind, request_id=request_id):
+            if await bus.read(VerificationSettledV1, subjects.verification_settled(kind, request_id)) is None:
+                lost = await context(await verification_request(kind, request_id, bus), None, bus)
+                verdict = Unverifiable(reason="the verifier gave the request up")
+                await take(after_verdict(lost.slip, lost.documents.policy, lost.documents.fleet, verdict), lost, bus)

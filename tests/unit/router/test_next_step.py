@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tierproof_contracts.documents import FleetManifest, RoutingPolicy
 from tierproof_contracts.inference import NotCompleted
 from tierproof_contracts.slip import Attempt, SafetyClass, Slip
+from tierproof_contracts.text import LARGEST_INLINE
 from tierproof_contracts.verification import CheckReport, Finding, NotPassed, Passed, Unverifiable
 from tierproof_router.decide import Abstain, Accept, Ask, AskPerson, Fail, Step, admit, after_failure, after_verdict
 
@@ -62,9 +63,13 @@ def asked(before: Slip, step: Ask, fleet: FleetManifest = FLEET) -> Slip:
     )
 
 
+def inputs_of(kind: str, size: int = 1) -> dict[str, int]:
+    """Return the required inputs of a kind by name, with their bytes."""
+    return dict.fromkeys(POLICY.kinds[kind].required_inputs, size)
+
+
 def admitted(kind: str, safety_class: SafetyClass) -> Step:
-    inputs = frozenset(POLICY.kinds[kind].required_inputs)
-    return admit(slip(kind, safety_class), POLICY, FLEET, inputs, 10)
+    return admit(slip(kind, safety_class), POLICY, FLEET, inputs_of(kind), 10)
 
 
 def lived(
@@ -72,8 +77,7 @@ def lived(
 ) -> tuple[list[Step], Slip]:
     """Return the steps of a task that hears this news, until it ends or the news does."""
     now = slip(kind, safety_class)
-    inputs = frozenset(policy.kinds[kind].required_inputs)
-    steps: list[Step] = [admit(now, policy, FLEET, inputs, 10)]
+    steps: list[Step] = [admit(now, policy, FLEET, inputs_of(kind), 10)]
     for each in news:
         step = steps[-1]
         if not isinstance(step, Ask):
@@ -99,14 +103,14 @@ def test_the_smallest_tier_answers_first(kind: str, safety_class: SafetyClass) -
 
 @pytest.mark.requirement("A7")
 def test_an_unknown_kind_is_declined_by_name() -> None:
-    step = admit(slip("poetry"), POLICY, FLEET, frozenset(), 1)
+    step = admit(slip("poetry"), POLICY, FLEET, {}, 1)
     assert step == Abstain(code="unknown-kind", rule="policy knows no kind 'poetry'")
 
 
 @pytest.mark.requirement("P2")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_task_without_what_its_checks_need_is_not_asked(kind: str) -> None:
-    step = admit(slip(kind), POLICY, FLEET, frozenset(), 1)
+    step = admit(slip(kind), POLICY, FLEET, {}, 1)
     assert isinstance(step, Fail)
     assert step.code == "verification"
     assert step.rule.startswith(f"inputs.{min(POLICY.kinds[kind].required_inputs)}:")
@@ -114,9 +118,27 @@ def test_a_task_without_what_its_checks_need_is_not_asked(kind: str) -> None:
 
 def test_a_prompt_above_the_limit_is_declined_and_one_at_the_limit_is_not() -> None:
     limit = POLICY.kinds["dicom-adjacent"].prompt_bytes
-    inputs = frozenset({"question"})
+    inputs = inputs_of("dicom-adjacent")
     assert isinstance(admit(slip("dicom-adjacent"), POLICY, FLEET, inputs, limit), Ask)
-    assert isinstance(admit(slip("dicom-adjacent"), POLICY, FLEET, inputs, limit + 1), Abstain)
+    step = admit(slip("dicom-adjacent"), POLICY, FLEET, inputs, limit + 1)
+    assert isinstance(step, Abstain)
+    assert (step.code, f"{limit + 1} bytes" in step.rule) == ("too-large", True)
+
+
+def test_an_input_that_the_prompt_shows_counts_as_prompt() -> None:
+    kind = POLICY.kinds["dicom-adjacent"].model_copy(update={"prompt_inputs": ("question",), "prompt_bytes": 100})
+    policy = POLICY.model_copy(update={"kinds": {"dicom-adjacent": kind}})
+    shown = [admit(slip("dicom-adjacent"), policy, FLEET, {"question": size}, 50) for size in (50, 51)]
+    assert isinstance(shown[0], Ask)
+    assert isinstance(shown[1], Abstain)
+
+
+def test_texts_that_no_event_may_carry_are_declined_before_anybody_works_on_them() -> None:
+    inputs = inputs_of("embedded-fw-c", LARGEST_INLINE // 2)
+    assert isinstance(admit(slip("embedded-fw-c"), POLICY, FLEET, inputs, 0), Ask)
+    step = admit(slip("embedded-fw-c"), POLICY, FLEET, inputs, 1)
+    assert isinstance(step, Abstain)
+    assert step.code == "too-large"
 
 
 @pytest.mark.requirement("S9-classC")
@@ -251,7 +273,7 @@ def test_the_same_news_gives_the_same_steps(kind: str, safety_class: SafetyClass
 
 def test_a_tier_that_the_fleet_does_not_have_is_no_worker() -> None:
     without = FLEET.model_copy(update={"tiers": {name: tier for name, tier in FLEET.tiers.items() if name != "s"}})
-    step = admit(slip(), POLICY, without, frozenset(POLICY.kinds["reg-doc-drafting"].required_inputs), 1)
+    step = admit(slip(), POLICY, without, inputs_of("reg-doc-drafting"), 1)
     assert isinstance(step, Fail)
     assert step.code == "no-worker"
 

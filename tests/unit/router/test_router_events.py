@@ -62,6 +62,33 @@ def test_findings_stand_in_a_repair_prompt_and_in_no_other() -> None:
     assert FINDING.note not in request("escalation", "m", findings=(FINDING,)).prompt.text
 
 
+@pytest.mark.parametrize("lost", ["repair", "resample", "escalation"])
+def test_a_retry_asks_what_was_asked_before_with_a_seed_of_its_own(lost: Any) -> None:
+    before = request(lost, findings=(FINDING,))
+    again = events.inference(
+        Ask(tier="s", why="retry", rule="because"), before.slip, submission(), DOCUMENTS, before=before
+    )
+    assert again.prompt == before.prompt
+    assert again.decode.model_copy(update={"seed": 0}) == before.decode.model_copy(update={"seed": 0})
+    assert (again.decode.seed, again.request_id) != (before.decode.seed, before.request_id)
+    assert again.slip.repairs == before.slip.repairs
+
+
+def test_only_a_retry_repeats_the_request_before() -> None:
+    before = request("repair", findings=(FINDING,))
+    after = events.inference(Ask(tier="m", why="escalation", rule=""), before.slip, submission(), DOCUMENTS, (), before)
+    assert FINDING.note not in after.prompt.text
+
+
+def test_several_samples_are_never_greedy() -> None:
+    tier = FLEET.tiers["s"]
+    several = tier.model_copy(update={"decode": tier.decode.model_copy(update={"samples": 2, "temperature_micro": 0})})
+    documents = events.Documents(policy=POLICY, fleet=FLEET.model_copy(update={"tiers": {"s": several}}))
+    asked = events.inference(Ask(tier="s", why="first", rule=""), slip(), submission(), documents)
+    assert asked.decode.temperature_micro == tier.decode.resample_temperature_micro
+    assert request().decode.temperature_micro == 0, "one sample is greedy"
+
+
 def test_hidden_inputs_never_reach_a_prompt() -> None:
     task = submission(kind="embedded-fw-c", inputs={"reference": Text(text="SECRET", salt=SALT)})
     asked = events.inference(Ask(tier="s", why="first", rule=""), slip("embedded-fw-c"), task, DOCUMENTS, ())
@@ -117,6 +144,22 @@ def test_a_readable_submission_that_nobody_could_handle_is_cited() -> None:
     lost = advisories.unreadable_submission(raw(task.subject(), envelope.to_bytes()))
     assert lost is not None
     assert (lost.code, lost.cites) == ("internal", (envelope.citation(),))
+
+
+@pytest.mark.parametrize(
+    ("consumer", "heeded"),
+    [
+        ("router--task-submitted", True),
+        ("inference-worker-m--requested", True),
+        ("verifier--requested", True),
+        ("evidence-ledger--inference", False),
+        ("stranger", False),
+    ],
+)
+def test_only_those_who_handle_requests_can_give_them_up(consumer: str, heeded: bool) -> None:  # noqa: FBT001
+    said = f'{{"stream": "INFERENCE", "stream_seq": 7, "consumer": "{consumer}"}}'.encode()
+    expected = advisories.Advisory(stream="INFERENCE", sequence=7)
+    assert advisories.read(said) == (expected if heeded else None)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"stream": "TASK", "stream_seq": "x", "consumer": "c"}'])

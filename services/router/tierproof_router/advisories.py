@@ -4,17 +4,28 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import TypeAdapter, ValidationError
 from tierproof_bus import Raw
 from tierproof_contracts import topology
 from tierproof_contracts.catalogue import read_event
 from tierproof_contracts.envelope import Citation
 from tierproof_contracts.errors import ContractError
-from tierproof_contracts.ids import tenant_of
+from tierproof_contracts.ids import TaskId, tenant_of
+from tierproof_contracts.inference import InferenceRequestedV1
 from tierproof_contracts.subjects import every
 from tierproof_contracts.task import Failed, TaskDecidedV1, TaskSubmittedV1
+from tierproof_contracts.verification import VerificationRequestedV1
 
 _SUBMISSIONS = every(TaskSubmittedV1.event_type).removesuffix(">")
-_HANDLERS = frozenset(c.durable for c in topology.CONSUMERS if c.service != "evidence-ledger")
+_ANSWERED = (TaskSubmittedV1, InferenceRequestedV1, VerificationRequestedV1)
+# Never the router's own durable of advisories: to answer what is said of that with what is said of that would never end.
+_HANDLERS = frozenset(
+    consumer.durable
+    for consumer in topology.CONSUMERS
+    if consumer.service != "evidence-ledger"
+    and any(pattern.startswith(every(event.event_type)[:-1]) for event in _ANSWERED for pattern in consumer.filters)
+)
+_TASK_ID = TypeAdapter(TaskId)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +50,7 @@ class LostSubmission:
 def read(content: bytes) -> Advisory | None:
     """Read an advisory of JetStream (io.nats.jetstream.advisory.v1.max_deliver or .terminated).
 
-    None when it is neither, or speaks of a consumer whose end of patience ends no request: the ledger's.
+    None when it is neither, or speaks of a consumer that handles neither submissions nor requests.
     """
     try:
         said = json.loads(content)
@@ -54,7 +65,7 @@ def unreadable_submission(message: Raw) -> LostSubmission | None:
     if not message.subject.startswith(_SUBMISSIONS):
         return None
     tenant, _, task_id = message.subject.removeprefix(_SUBMISSIONS).partition(".")
-    if "_" not in task_id or tenant_of(task_id) != tenant:
+    if not _is_task_of(tenant, task_id):
         return None
     try:
         event = read_event(message.content)
@@ -62,6 +73,13 @@ def unreadable_submission(message: Raw) -> LostSubmission | None:
         return LostSubmission(task_id=task_id, tenant=tenant, code="unreadable", why=error.diagnosis()[:500], cites=())
     why = "the router could not handle the submission; its dead letter names the reason"
     return LostSubmission(task_id=task_id, tenant=tenant, code="internal", why=why, cites=(event.citation(),))
+
+
+def _is_task_of(tenant: str, name: str) -> bool:
+    try:
+        return tenant_of(_TASK_ID.validate_python(name)) == tenant
+    except ValidationError:
+        return False
 
 
 def decision(lost: LostSubmission) -> TaskDecidedV1:

@@ -124,7 +124,9 @@ def test_an_unreadable_submission_names_its_task_by_subject() -> None:
     assert (lost.task_id, lost.code, lost.cites) == (task_id, "unreadable", ())
 
 
-@pytest.mark.parametrize("name", ["poison-1", "other_" + "0" * 32, "demo.x"])
+@pytest.mark.parametrize(
+    "name", ["poison-1", "demo_x", "other_" + "0" * 32, "demo_" + "0" * 33, "demo_" + "F" * 32, "demo.x"]
+)
 def test_a_subject_without_a_usable_task_id_names_none(name: str) -> None:
     assert advisories.unreadable_submission(raw(f"tierproof.task.submitted.v1.demo.{name}", b"{")) is None
 
@@ -152,6 +154,8 @@ def test_a_readable_submission_that_nobody_could_handle_is_cited() -> None:
         ("router--task-submitted", True),
         ("inference-worker-m--requested", True),
         ("verifier--requested", True),
+        ("router--delivery-advised", False),
+        ("router--inference-settled", False),
         ("evidence-ledger--inference", False),
         ("stranger", False),
     ],

@@ -45,15 +45,14 @@ async def load(stack: Stack, loop: str, seconds: float, amount: float) -> Any:  
     return await in_a_process("load.py", stack.nats_url, seed, loop, str(seconds), str(amount))
 
 
-async def sampled(settings: EmbeddedSettings) -> dict[str, Any]:
-    """Return what one task leaves behind, from a few tasks on a stack that is started for them."""
+async def sampled(settings: EmbeddedSettings, in_flight: int) -> dict[str, Any]:
+    """Return what one task leaves behind, on a stack that is started for it: rows under load, messages of the last task."""
     async with running_stack(settings) as stack:
-        await load(stack, "open", 1, 1)  # the first task also finds empty caches
         before = sample.table_sizes(stack.owner_dsn)
-        done = await load(stack, "closed", 2, 1)
-        await asyncio.sleep(1)
+        done = await load(stack, "closed", WARM_SECONDS, in_flight)
+        await asyncio.sleep(2)
         rows = sample.rows_per_task(before, sample.table_sizes(stack.owner_dsn), done["tasks"])
-        task_id = done["task_ids"][-1]
+        task_id = (await load(stack, "open", 1, 1))["task_ids"][0]
         messages = await sample.messages_of(stack, task_id)
     requests = [request_id_of(task_id, step, 1) for step in ("inference", "verification")]
     return {"messages": messages, "rows": rows, "ids": [task_id.rsplit("_", 1)[1], *requests]}
@@ -92,10 +91,12 @@ async def whole(settings: EmbeddedSettings, seconds: float, in_flight: int) -> d
         memory, load_before = costs.memory_mib(stack), machine.load()
         slow = await load(stack, "open", OPEN_SECONDS, OPEN_RATE)
         steps = await sample.step_milliseconds(stack, slow["task_ids"][-SAMPLED:])
-        before = costs.cpu_seconds(stack)
+        before, machine_before, started = costs.cpu_seconds(stack), costs.machine_seconds(), time.perf_counter()
         fast = await load(stack, "closed", seconds, in_flight)
+        elapsed, machine_after = time.perf_counter() - started, costs.machine_seconds()
         spent = costs.spent_between(before, costs.cpu_seconds(stack), fast["tasks"])
     spent["load (SDK)"] = round(1000 * fast["cpu_seconds"] / fast["tasks"], 2)
+    ours = sum(spent.values()) * fast["tasks"] / 1000
     return {
         "tasks_per_second": round(fast["within"] / seconds, 2),
         "tasks": fast["tasks"],
@@ -103,6 +104,7 @@ async def whole(settings: EmbeddedSettings, seconds: float, in_flight: int) -> d
         "latency_ms_in_open_loop": quantiles(slow["latencies"]),
         "open_loop_steps_ms_p50": steps,
         "cpu_ms_per_task": spent,
+        "cores_in_closed_loop": costs.cores_between(machine_before, machine_after, ours, elapsed),
         "idle_cpu_percent_of_a_core": idle,
         "idle_memory_pss_mib": memory,
         "load_average": load_before,
@@ -125,7 +127,7 @@ async def answer(seconds: float, in_flight: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         bare = EmbeddedSettings(home=Path(scratch) / "floor", model_engine="noop", only=SERVERS)
         full = EmbeddedSettings(home=Path(scratch) / "whole", model_engine="noop")
-        spec = await sampled(full)
+        spec = await sampled(full, in_flight)
         halves = [await floor(bare, spec, seconds / 4, in_flight)]
         measured = await whole(full, seconds, in_flight)
         halves.append(await floor(bare, spec, seconds / 4, in_flight))
@@ -167,12 +169,10 @@ def report(result: dict[str, Any]) -> None:
     print("a quiet task waits, ms p50, until the broker holds it as:")
     for name, milliseconds in way["open_loop_steps_ms_p50"].items():
         print(f"  {name:24} {milliseconds:6.2f}")
-    used = way["tasks_per_second"] * total / 1000
-    print(
-        f"{used:.2f} of {cores} cores at work: {'CPU' if used > 0.85 * cores else 'waiting for disk syncs'} is the limit."
-    )
+    spent = way["cores_in_closed_loop"]
+    print(f"cores: {spent}; {'CPU' if spent['idle'] + spent['iowait'] < 0.15 * cores else 'waiting'} is the limit")
     dearest = ", ".join(name for name, _ in list(way["cpu_ms_per_task"].items())[:3])
-    print(f"Twice as many tasks: half the CPU of {dearest}, or twice the cores.")
+    print(f"twice as many tasks: half the CPU of all parts ({dearest} first), or twice the cores")
 
 
 def main() -> None:

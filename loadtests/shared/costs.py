@@ -54,3 +54,17 @@ def spent_between(before: dict[str, float], after: dict[str, float], tasks: int)
     """Return CPU milliseconds per task by part, the dearest first."""
     spent = {name: round(1000 * (after[name] - before.get(name, 0.0)) / tasks, 2) for name in after}
     return dict(sorted(spent.items(), key=lambda item: -item[1]))
+
+
+def machine_seconds() -> dict[str, float]:
+    """Return the whole machine's seconds by state, summed over its cores."""
+    times = psutil.cpu_times()._asdict()
+    apart = {name: times.get(name, 0.0) for name in ("idle", "iowait", "steal")}
+    return {"busy": sum(times.values()) - sum(apart.values()) - times.get("guest", 0.0), **apart}
+
+
+def cores_between(before: dict[str, float], after: dict[str, float], ours: float, seconds: float) -> dict[str, float]:
+    """Return how many cores were busy with us (`ours` CPU seconds) and with others, idle, waiting for disks, or taken away."""
+    cores = {name: (after[name] - before[name]) / seconds for name in after}
+    others = max(0.0, cores.pop("busy") - ours / seconds)
+    return {name: round(value, 2) for name, value in {"ours": ours / seconds, "others": others, **cores}.items()}

@@ -223,9 +223,17 @@ async def test_a_request_given_up_and_settled_later_leads_to_one_outcome(stage: 
     assert isinstance(decided.outcome, Accepted)
     assert decided.outcome.tier == "s"
     assert len(stage.refused) == 1, "the second outcome is on record as refused"
+
+
+async def test_what_is_settled_is_not_given_up(stage: Stage) -> None:
+    """Worker and verifier settled, and died each time before they acknowledged."""
+    await handlers.accept(await stage.submitted(), stage.router)
+    await handlers.verify_or_ask_again(await stage.answered(stage.asked(1)), stage.router)
+    await stage.judged(1, PASSED)
     before = list(stage.broker.stored)
-    await steps.give_up_request(given_up, stage.router)
-    assert stage.broker.stored == before, "it is settled now"
+    for raw in before:
+        await steps.give_up_request(raw, stage.router)
+    assert stage.broker.stored == before
 
 
 async def test_a_settlement_of_a_request_that_the_router_never_made_starts_nothing(stage: Stage) -> None:

@@ -14,7 +14,7 @@ PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 PYTEST := $(BIN)/python -m pytest
 QUESTIONS := $(filter-out loadtests/machine.py,$(wildcard loadtests/*.py))
 
-.PHONY: help venv demo up down test test-faults check bench lock tools
+.PHONY: help venv demo up down test test-model test-faults check contracts bench lock tools
 
 help: ## list the targets
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## */\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -41,8 +41,11 @@ up: $(READY) ## start the stack and leave it running
 down: $(READY) ## stop the stack that `make up` started
 	@$(BIN)/tierproof down
 
-test: $(READY) ## unit, contract, integration and end-to-end tests (slower: make test-faults)
-	@$(PYTEST) tests/unit tests/contract tests/integration tests/e2e
+test: $(READY) ## unit, contract, integration and end-to-end tests (slower: make test-model test-faults)
+	@$(PYTEST) -m "not model" tests/unit tests/contract tests/integration tests/e2e
+
+test-model: $(READY) ## tests that need the prepared language model on the real model server
+	@$(PYTEST) -m model tests/integration tests/e2e
 
 test-faults: $(READY) ## break every part under load and check the books after each
 	@$(PYTEST) tests/faults
@@ -58,6 +61,9 @@ check: $(READY) ## lint, format, types, import laws, schema compatibility, READM
 
 bench: $(READY) ## measure: one question per file in loadtests/, results as JSON
 	@for question in $(QUESTIONS); do echo "$$question"; $(BIN)/python "$$question"; done
+
+contracts: $(READY) ## write the schemas and the AsyncAPI document anew after a change of a contract
+	@$(BIN)/python -m tierproof_contracts write
 
 lock: $(READY) ## make infra/locks anew (UPGRADE=--upgrade for newer versions)
 	@$(BIN)/python infra/locks/lock.py $(UPGRADE)

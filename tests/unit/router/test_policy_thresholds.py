@@ -89,9 +89,9 @@ _ASIDE_RULE: dict[str, Any] = {
     "escalations": 9,
     "tokens": 10**9,
     "needs_person": True,
-    "time_allowed_ms": WEEK,
-    "longest_time_allowed_ms": WEEK,
-    "review_time_ms": WEEK,
+    "time_allowed_ms": 1000,
+    "longest_time_allowed_ms": 2 * WEEK,
+    "review_time_ms": 2000,
 }
 _ASIDE_KIND: dict[str, Any] = {
     "instructions": "",

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tierproof_contracts.documents import ClassRule, RoutingPolicy
+from tierproof_contracts.inference import NotCompleted
 from tierproof_contracts.slip import SafetyClass
 from tierproof_contracts.text import Text
 from tierproof_router.decide import Abstain, Accept, Ask, AskPerson, Fail
 
 from tests.unit.router.lives import (
     ALL_NEWS,
+    BAD_SCHEMA,
     CLASSES,
     CRASHED,
     FAILED,
@@ -21,6 +23,7 @@ from tests.unit.router.lives import (
     FLEET,
     HOPELESS,
     KINDS,
+    LATE,
     PASSED,
     POLICY,
     SALT,
@@ -201,7 +204,7 @@ def test_seeds_differ_between_attempts_and_fit_the_contract_with_every_sample(
 
 
 @pytest.mark.requirement("P2")
-@law(task=tasks, policy=policies, heard=news)
+@law(task=tasks, policy=policies, heard=st.lists(st.sampled_from([FAILED, CRASHED]), max_size=LONGEST_LIFE))
 def test_findings_stand_in_repairs_told_what_was_wrong_and_nowhere_else(
     task: Any, policy: RoutingPolicy, heard: list[News]
 ) -> None:
@@ -249,6 +252,29 @@ def test_a_prompt_is_taken_up_to_its_limit_in_bytes_and_not_in_letters(size: int
     assert isinstance(step, Ask) == (size <= limit)
     if isinstance(step, Abstain):
         assert (step.code, str(size) in step.rule, str(limit) in step.rule) == ("too-large", True, True)
+
+
+@pytest.mark.requirement("S10-escalation-budget")
+@law(task=tasks, policy=policies, heard=trouble)
+def test_only_a_failure_that_may_pass_is_tried_again(task: Any, policy: RoutingPolicy, heard: list[News]) -> None:
+    steps = lived(task, heard, policy).steps
+    again = [number for number, step in enumerate(steps) if isinstance(step, Ask) and step.why == "retry"]
+    assert all(heard[number - 1] is CRASHED for number in again)
+
+
+@pytest.mark.requirement("S9-gate")
+@pytest.mark.parametrize(
+    ("failure", "ending"), [(LATE, (Abstain, "deadline")), (BAD_SCHEMA, (Fail, "inference"))], ids=["late", "schema"]
+)
+@law(task=tasks, policy=policies)
+def test_what_no_other_tier_can_mend_ends_the_task(
+    failure: NotCompleted, ending: Any, task: Any, policy: RoutingPolicy
+) -> None:
+    life = lived(task, [failure], policy)
+    if life.requests:
+        assert isinstance(life.last, Abstain | Fail)
+        assert (type(life.last), life.last.code) == ending
+        assert failure.detail in life.last.rule
 
 
 @law(task=tasks, policy=policies, heard=news)

@@ -42,7 +42,9 @@ down: $(READY) ## stop the stack that `make up` started
 	@$(BIN)/tierproof down
 
 test: $(READY) ## unit, contract, integration and end-to-end tests (slower: make test-model test-faults)
-	@$(PYTEST) -m "not model" tests/unit tests/contract tests/integration tests/e2e
+	@$(PYTEST) -q tests/unit tests/contract
+	@$(PYTEST) -q -m "not model" tests/integration
+	@$(PYTEST) -q -m "not model" tests/e2e
 
 test-model: $(READY) ## tests that need the prepared language model on the real model server
 	@$(PYTEST) -m model tests/integration tests/e2e

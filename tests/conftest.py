@@ -14,6 +14,7 @@ Tests below tests/unit may not open a socket. The types are tierproof_embedded.t
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -94,11 +95,11 @@ def vectors() -> Path:
 
 
 class _NoSocket(socket.socket):
-    """Refuses to be made, except for the socket pair through which an event loop wakes itself."""
+    """Refuses to be made, except for the socket pair through which an event loop wakes itself, and in threads that are not the test's."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         family = args[0] if args else kwargs.get("family", socket.AF_INET)
-        if family == socket.AF_UNIX:
+        if family == socket.AF_UNIX or threading.current_thread() is not threading.main_thread():
             return super().__new__(cls)
         raise AssertionError("a unit test opened a socket; it belongs to tests/integration")
 

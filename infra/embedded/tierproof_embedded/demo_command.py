@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from tierproof.errors import ClientError
+from tierproof_bus import logs
 from tierproof_proofs.errors import ProofError
 
 from tierproof_embedded.demo import Shown, run_tasks
@@ -30,6 +31,7 @@ def demo(
 ) -> None:
     """Start the stack, run real tasks of every kind and class, verify the evidence, stop."""
     console = Console(stderr=as_json, soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
+    logs.configure("ERROR", service="demo")  # the parts have logs of their own
     settings = EmbeddedSettings()
     settings = settings.model_copy(update={"home": home or settings.home})
     try:

@@ -84,7 +84,7 @@ class RoutingPolicy(Document):
 
 
 class TierDecode(_Strict):
-    """How a tier decodes: greedy at temperature 0; `resample_temperature_micro` is for a resample, and for several samples of a greedy tier."""
+    """How a tier decodes: greedy at temperature 0; a resample, or several samples of a greedy tier, take the other temperature."""
 
     max_tokens: int = Field(ge=1)
     temperature_micro: int = Field(ge=0)

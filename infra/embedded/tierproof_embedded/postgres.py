@@ -135,6 +135,18 @@ def _wrapper(cluster: Cluster) -> tuple[str, ...]:
     return NAMESPACE if cluster.identity is Identity.NAMESPACED else ()
 
 
+def forget_empty_lock(cluster: Cluster) -> bool:
+    """Remove a lock file that a kill left empty, which PostgreSQL refuses for ever; returns whether there was one.
+
+    Only for who owns the folder and knows that no server of it runs: the supervisor, before it starts one.
+    """
+    lock = cluster.folder / "postmaster.pid"
+    if not lock.exists() or lock.stat().st_size > 0:
+        return False
+    lock.unlink()
+    return True
+
+
 def command(cluster: Cluster, *, grace: float = 20.0) -> Command:
     """Return the command that runs the server: TCP on the loopback address only, no socket file, fast shutdown."""
     settings = {"listen_addresses": LOOPBACK, "unix_socket_directories": "", "log_min_messages": "warning"}

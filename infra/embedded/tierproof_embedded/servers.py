@@ -60,6 +60,7 @@ def database_part(cluster: pg.Cluster) -> Part:
     def command() -> Command:
         ports.require_free({"postgres": cluster.port})
         pg.initialise(cluster)
+        pg.forget_empty_lock(cluster)
         return pg.command(cluster)
 
     return Part(name="postgres", command=command, ready=lambda: pg.is_ready(cluster))

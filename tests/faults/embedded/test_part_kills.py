@@ -73,3 +73,13 @@ def test_a_killed_supervisor_of_a_whole_stack_leaves_nothing_and_the_next_start_
         assert [path.name for path in SHARED_MEMORY.iterdir() if path.name.startswith(prefix)] == []
         detached.start(settings, lambda _part, _phase: None)
         detached.stop(settings)
+
+
+@pytest.mark.requirement("BUS-delivery")
+async def test_a_lock_file_that_a_kill_left_empty_does_not_keep_the_database_down(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path).model_copy(update={"only": ("postgres",)})
+    async with running_stack(settings):
+        pass
+    (settings.layout.postgres / "postmaster.pid").touch()
+    async with running_stack(settings) as stack:
+        assert stack.pid_of("postgres")

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from tierproof_proofs.encoding import base64_of, bytes_of_base64, number_of
-from tierproof_proofs.errors import Malformed, NotVerified
+from tierproof_proofs.errors import Malformed
 from tierproof_proofs.merkle import HASH_SIZE
-from tierproof_proofs.note import NoteSigner, VerifierKey, open_note, sign_note
+from tierproof_proofs.note import NoteSigner, sign_note
 
 BODY_LINES = 3
 
@@ -42,11 +42,3 @@ def parse_checkpoint(text: str) -> Checkpoint:
 def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> str:
     """Return the checkpoint as a note signed by its log."""
     return sign_note(str(checkpoint), [signer])
-
-
-def open_checkpoint(note: bytes, log: VerifierKey) -> Checkpoint:
-    """Verify a log's signature and return what it states; raises Malformed or NotVerified."""
-    checkpoint = parse_checkpoint(open_note(note, [log]).text)
-    if checkpoint.origin != log.name:
-        raise NotVerified(f"the checkpoint is of {checkpoint.origin}, the key is of {log.name}")
-    return checkpoint

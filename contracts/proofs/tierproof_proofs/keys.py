@@ -1,4 +1,4 @@
-"""Keys: Ed25519 files that only their owner reads, and what a signature is made with and checked by."""
+"""Keys: Ed25519 and ML-DSA-44 files that only their owner reads, and what a signature is made with and checked by."""
 
 import os
 import secrets
@@ -7,8 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, Self
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -20,6 +22,7 @@ from tierproof_proofs.encoding import base64_of, bytes_of_base64
 from tierproof_proofs.errors import Malformed, UnusableKey
 
 PUBLIC_KEY_SIZE = 32
+SEED_SIZE = 32
 OWNER_ONLY = 0o600
 OTHERS = 0o077
 
@@ -33,7 +36,7 @@ class Signer(Protocol):
 
     @property
     def algorithm(self) -> str:
-        """The signature algorithm's name, `ed25519` for one."""
+        """The signature algorithm's name: `ed25519` or `ml-dsa-44`."""
 
     @property
     def public_key(self) -> bytes:
@@ -93,8 +96,8 @@ class Ed25519Signer:
     @classmethod
     def from_seed(cls, seed: bytes) -> Self:
         """Return the key of a 32-byte seed (RFC 8032 section 5.1.5); raises Malformed."""
-        if len(seed) != PUBLIC_KEY_SIZE:
-            raise Malformed(f"an Ed25519 seed has {PUBLIC_KEY_SIZE} bytes, not {len(seed)}")
+        if len(seed) != SEED_SIZE:
+            raise Malformed(f"an Ed25519 seed has {SEED_SIZE} bytes, not {len(seed)}")
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
 
     @property
@@ -111,19 +114,47 @@ class Ed25519Signer:
         return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+class MLDSA44Signer:
+    """An ML-DSA-44 private key held in memory (FIPS 204, empty context)."""
+
+    algorithm = "ml-dsa-44"
+    __slots__ = ("_private", "key_id", "public_key")
+
+    def __init__(self, private: MLDSA44PrivateKey) -> None:
+        self._private = private
+        self.public_key = private.public_key().public_bytes_raw()
+        self.key_id = key_id_of(self.public_key)
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Self:
+        """Return the key of a 32-byte seed (FIPS 204 section 6.1); raises Malformed."""
+        if len(seed) != SEED_SIZE:
+            raise Malformed(f"an ML-DSA-44 seed has {SEED_SIZE} bytes, not {len(seed)}")
+        return cls(MLDSA44PrivateKey.from_seed_bytes(seed))
+
+    def sign(self, message: bytes) -> bytes:
+        """Return a 2420-byte signature; two of the same message differ."""
+        return self._private.sign(message)
+
+    def pem(self) -> bytes:
+        """Return the private key, its seed alone, as PKCS#8 PEM (RFC 9881)."""
+        return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
 def load_key(path: Path) -> Ed25519Signer:
     """Read an Ed25519 private key (PKCS#8 PEM); raises UnusableKey, for one when others may read the file."""
-    try:
-        if path.stat().st_mode & OTHERS:
-            raise UnusableKey(f"{path}: others may read this key; chmod 600 it, or make a new one")
-        private = load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise UnusableKey(f"{path}: {error.strerror}") from None
-    except (ValueError, TypeError):
-        raise UnusableKey(f"{path}: not an unencrypted PKCS#8 key") from None
+    private = _private_key(path)
     if not isinstance(private, Ed25519PrivateKey):
         raise UnusableKey(f"{path}: not an Ed25519 key")
     return Ed25519Signer(private)
+
+
+def load_mldsa44_key(path: Path) -> MLDSA44Signer:
+    """Read an ML-DSA-44 private key (PKCS#8 PEM); raises UnusableKey, for one when others may read the file."""
+    private = _private_key(path)
+    if not isinstance(private, MLDSA44PrivateKey):
+        raise UnusableKey(f"{path}: not an ML-DSA-44 key")
+    return MLDSA44Signer(private)
 
 
 def load_or_create_key(path: Path) -> Ed25519Signer:
@@ -131,6 +162,24 @@ def load_or_create_key(path: Path) -> Ed25519Signer:
     if not path.exists():
         write_secret(path, Ed25519Signer(Ed25519PrivateKey.generate()).pem())
     return load_key(path)
+
+
+def load_or_create_mldsa44_key(path: Path) -> MLDSA44Signer:
+    """Return the ML-DSA-44 key of a file, made at the first call; of two that start at once, both get the same key."""
+    if not path.exists():
+        write_secret(path, MLDSA44Signer(MLDSA44PrivateKey.generate()).pem())
+    return load_mldsa44_key(path)
+
+
+def _private_key(path: Path) -> PrivateKeyTypes:
+    try:
+        if path.stat().st_mode & OTHERS:
+            raise UnusableKey(f"{path}: others may read this key; chmod 600 it, or make a new one")
+        return load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise UnusableKey(f"{path}: {error.strerror}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise UnusableKey(f"{path}: not an unencrypted PKCS#8 key") from None
 
 
 def write_secret(path: Path, content: bytes) -> None:

@@ -4,6 +4,8 @@ Verifiers work in at most 64 steps and two list lengths, whatever sizes a proof 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from hashlib import sha256
 
 from tierproof_proofs.errors import Malformed, NotVerified
@@ -145,21 +147,88 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
     """Check that the new tree begins with the old one; raises NotVerified or Malformed. Size 0 proves nothing: refused."""
     if not 0 < old <= new <= LARGEST_TREE:
         raise Malformed(f"no consistency proof leads from {old} to {new} leaves")
-    if old == new:
+    _climb(_Path.of(0, old, new), old_root, new_root, proof)
+
+
+def verify_subtree_inclusion(
+    index: int, start: int, end: int, leaf: bytes, proof: Sequence[bytes], subtree: bytes
+) -> None:
+    """Check that `leaf`, a leaf hash, is leaf `index` of the log and in the subtree of its leaves [start, end).
+
+    Raises NotVerified or Malformed.
+    """
+    _refuse_no_subtree(start, end)
+    if not start <= index < end:
+        raise Malformed(f"leaf {index} is not in the subtree of the leaves {start} to {end}")
+    verify_inclusion(index - start, end - start, leaf, proof, subtree)
+
+
+def verify_subtree_consistency(
+    start: int, end: int, size: int, subtree: bytes, root: bytes, proof: Sequence[bytes]
+) -> None:
+    """Check that the subtree of the leaves [start, end) is part of the tree of `size` leaves; raises NotVerified or Malformed.
+
+    The subtree of no leaves has the hash of the empty tree and needs no proof (draft-ietf-plants-merkle-tree-certs section 4.4).
+    """
+    _refuse_no_subtree(start, end)
+    if end > size:
+        raise Malformed(f"the subtree of the leaves {start} to {end} is not in a tree of {size} leaves")
+    if start == end:
         _refuse_other_length(proof, 0)
-        return _refuse_other_root(old_root, new_root, "the old root")
-    inner, border = _proof_shape(old - 1, new)
-    shift = (old & -old).bit_length() - 1  # levels below the old tree's last complete subtree
-    inner -= shift
-    complete = old == 1 << shift  # then the old root itself is the seed
-    _refuse_other_length(proof, inner + border + (0 if complete else 1))
-    seed = _hash_of_right_size(old_root) if complete else proof[0]
-    rest = proof if complete else proof[1:]
-    position = (old - 1) >> shift
-    old_computed = _chain_border(_chain_inner_right(seed, rest[:inner], position), rest[inner:])
-    _refuse_other_root(old_computed, old_root, "the proof of the old root")
-    new_computed = _chain_border(_chain_inner(seed, rest[:inner], position), rest[inner:])
-    return _refuse_other_root(new_computed, new_root, "the consistency proof")
+        return _refuse_other_root(EMPTY_ROOT, subtree, "the empty subtree")
+    return _climb(_Path.of(start, end, size), subtree, root, proof)
+
+
+class _Side(Enum):
+    """Where the sibling on the way from a subtree up to the root stands, and whether it is part of the subtree, too."""
+
+    RIGHT = 0
+    LEFT = 1
+    INSIDE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """The way from where a subtree and its tree part up to the root. `whole`: they part at the subtree's own root."""
+
+    sides: tuple[_Side, ...]
+    whole: bool
+
+    @classmethod
+    def of(cls, start: int, end: int, size: int) -> "_Path":
+        """Walk down from the root; each step halves what is left, so there are at most 64."""
+        sides, whole = [], True
+        while (start, end) != (0, size):
+            split = 1 << ((size - 1).bit_length() - 1)
+            if end <= split:
+                sides.append(_Side.RIGHT)
+                size = split
+                continue
+            inside = start < split  # then the subtree starts at 0, and the left half is part of it
+            sides.append(_Side.INSIDE if inside else _Side.LEFT)
+            whole = whole and not inside
+            start, end, size = max(start - split, 0), end - split, size - split
+        return cls(tuple(reversed(sides)), whole)
+
+
+def _climb(path: _Path, subtree: bytes, root: bytes, proof: Sequence[bytes]) -> None:
+    _refuse_other_length(proof, len(path.sides) + (not path.whole))
+    if not path.sides:
+        return _refuse_other_root(subtree, root, "the smaller tree")
+    lower = upper = _hash_of_right_size(subtree) if path.whole else proof[0]
+    for side, sibling in zip(path.sides, proof[0 if path.whole else 1 :], strict=True):
+        upper = node_hash(upper, sibling) if side is _Side.RIGHT else node_hash(sibling, upper)
+        lower = node_hash(sibling, lower) if side is _Side.INSIDE else lower
+    _refuse_other_root(lower, subtree, "the proof of the smaller tree")
+    return _refuse_other_root(upper, root, "the consistency proof")
+
+
+def _refuse_no_subtree(start: int, end: int) -> None:
+    """Refuse what is no subtree: its start is a multiple of the smallest power of two that is not below its length."""
+    if not 0 <= start <= end <= LARGEST_TREE:
+        raise Malformed(f"no subtree has the leaves {start} to {end}")
+    if start & ((1 << (end - start - 1).bit_length()) - 1 if end > start else 0):
+        raise Malformed(f"a subtree of {end - start} leaves cannot start at leaf {start}")
 
 
 def _proof_shape(index: int, size: int) -> tuple[int, int]:
@@ -171,13 +240,6 @@ def _proof_shape(index: int, size: int) -> tuple[int, int]:
 def _chain_inner(seed: bytes, proof: Sequence[bytes], index: int) -> bytes:
     for level, sibling in enumerate(proof):
         seed = node_hash(sibling, seed) if index >> level & 1 else node_hash(seed, sibling)
-    return seed
-
-
-def _chain_inner_right(seed: bytes, proof: Sequence[bytes], index: int) -> bytes:
-    for level, sibling in enumerate(proof):
-        if index >> level & 1:
-            seed = node_hash(sibling, seed)
     return seed
 
 

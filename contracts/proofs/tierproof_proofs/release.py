@@ -100,7 +100,7 @@ def _refuse_other_position(
 ) -> None:
     if released.get("type") != RELEASED_TYPE:
         raise NotVerified("the event is no released result")
-    if (position.get("log"), position.get("index")) != (trust.log.name, proven.index):
+    if (position.get("log"), position.get("index")) != (trust.origin, proven.index):
         raise NotVerified("the result names another log or position than the proof")
 
 

@@ -1,11 +1,13 @@
 """`.tlog-proof` files: one entry's place in a log, verifiable offline (c2sp.org/tlog-proof@v1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tierproof_proofs.checkpoint import Checkpoint, open_checkpoint
+from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.cosignature import cosignature_time
 from tierproof_proofs.encoding import base64_of, bytes_of_base64, number_of
 from tierproof_proofs.errors import Malformed, NotVerified
+from tierproof_proofs.log_key import LogKey, open_checkpoint
 from tierproof_proofs.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from tierproof_proofs.note import VerifierKey, key_for, parse_note
 
@@ -30,9 +32,12 @@ class TlogProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPolicy:
-    """Whom to believe: the log's key, its witnesses' cosignature keys, and how many of them must have signed."""
+    """Whom to believe: the log's keys, its witnesses' cosignature keys, and how many witnesses must have signed.
 
-    log: VerifierKey
+    Witnesses are counted by name, however many keys one has.
+    """
+
+    log_keys: tuple[LogKey, ...]
     witnesses: tuple[VerifierKey, ...] = ()
     quorum: int = 0
 
@@ -72,26 +77,29 @@ def verify_proof(text: str, entry: bytes, policy: LogPolicy) -> ProvenEntry:
     """
     proof = parse_proof(text)
     content = proof.checkpoint.encode()
-    checkpoint = open_checkpoint(content, policy.log)
-    witnessed = _witnessed(content, checkpoint, policy)
+    checkpoint = open_checkpoint(content, policy.log_keys)
+    witnessed = witness_times(content, checkpoint, policy.witnesses)
     if len(witnessed) < policy.quorum:
         raise NotVerified(f"{len(witnessed)} witnesses have cosigned, {policy.quorum} are needed")
     verify_inclusion(proof.index, checkpoint.size, leaf_hash(entry), proof.hashes, checkpoint.root)
     return ProvenEntry(index=proof.index, checkpoint=checkpoint, witnessed=witnessed)
 
 
-def _witnessed(content: bytes, checkpoint: Checkpoint, policy: LogPolicy) -> dict[str, int]:
-    """Return each witness's time; a wrong cosignature of a known witness refuses the whole proof."""
+def witness_times(content: bytes, checkpoint: Checkpoint, witnesses: Sequence[VerifierKey]) -> dict[str, int]:
+    """Return the newest POSIX time of each witness that has cosigned a note, by name.
+
+    Raises NotVerified for a wrong cosignature of a known witness, and Malformed.
+    """
     note = parse_note(content)
     times: dict[str, int] = {}
     for line in note.signatures:
-        key = key_for(line, policy.witnesses)
+        key = key_for(line, witnesses)
         if key is None:
             continue
         time = cosignature_time(key, line.signature, note.text, checkpoint)
         if time is None:
             raise NotVerified(f"the cosignature of {key.label} is wrong")
-        times[key.name] = time
+        times[key.name] = max(time, times.get(key.name, 0))
     return times
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tierproof_contracts.documents import FleetManifest, Reviewer, Reviewers
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key
+from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.trust import Trust
 
@@ -48,7 +49,7 @@ def _established(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], 
     rows = [{"name": each.name, "digest": each.digest, "file": each.path.name} for each in signed]
     write_whole(layout.documents / "in-force.json", json.dumps(rows, indent=2) + "\n")
     trust = Trust(
-        log=log.verifier_key,
+        log_keys=(LogKey(key=log.verifier_key),),
         reviewers={name: Ed25519Verifier.from_base64(who.public_key) for name, who in reviewers.reviewers.items()},
         documents={"embedded": Ed25519Verifier(signer.public_key)},
     )

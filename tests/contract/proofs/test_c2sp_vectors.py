@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tierproof_proofs import checkpoint, cosignature, note, tlog_proof
+from tierproof_proofs import checkpoint, cosignature, log_key, note, tlog_proof
 from tierproof_proofs.errors import ProofError
 
 pytestmark = pytest.mark.requirement("LED-proof")
@@ -27,7 +27,7 @@ def _refused(read: Callable[..., object], *arguments: Any) -> bool:
 
 def _policy(members: dict[str, Any]) -> tlog_proof.LogPolicy:
     return tlog_proof.LogPolicy(
-        log=note.parse_vkey(members["log"]),
+        log_keys=(log_key.LogKey(key=note.parse_vkey(members["log"])),),
         witnesses=tuple(map(note.parse_vkey, members["witnesses"])),
         quorum=members["quorum"],
     )
@@ -136,4 +136,4 @@ def test_the_abridged_proof_of_the_specification_is_framed_and_not_believed(vect
     assert (proof.index, len(proof.hashes)) == (abridged["expect"]["index"], abridged["expect"]["proof_hashes"])
     log = note.parse_vkey(examples["signed-note-verifiable"]["vkey"])
     with pytest.raises(ProofError):
-        tlog_proof.verify_proof(abridged["text"], b"", tlog_proof.LogPolicy(log=log))
+        tlog_proof.verify_proof(abridged["text"], b"", tlog_proof.LogPolicy(log_keys=(log_key.LogKey(key=log),)))

@@ -74,3 +74,23 @@ def test_hasher_has_the_published_hashes(vectors: Path) -> None:
     }
     for case in hasher:
         assert hash_with[case["what"]](*map(bytes.fromhex, case["input"])).hex() == case["hash"]
+
+
+def _subtree_cases(folder: Path, count: int, accepted: int) -> list[dict[str, Any]]:
+    found = [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
+    assert (len(found), sum(not case["wantErr"] for case in found)) == (count, accepted)
+    return found
+
+
+def test_subtree_inclusion_agrees_on_all_204(vectors: Path) -> None:
+    for case in _subtree_cases(vectors / "merkle/subtreeinclusion", 204, 12):
+        place = (case["leafIdx"], case["start"], case["end"])
+        claim = (*place, _bytes(case["leafHash"]), _proof(case), _bytes(case["root"]))
+        assert _refused(merkle.verify_subtree_inclusion, *claim) == case["wantErr"], (case["desc"], place)
+
+
+def test_subtree_consistency_agrees_on_all_118(vectors: Path) -> None:
+    for case in _subtree_cases(vectors / "merkle/subtreeconsistency", 118, 12):
+        place = (case["start"], case["end"], case["size"])
+        claim = (*place, _bytes(case["root1"]), _bytes(case["root2"]), _proof(case))
+        assert _refused(merkle.verify_subtree_consistency, *claim) == case["wantErr"], (case["desc"], place)

@@ -24,10 +24,11 @@ from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.term import Office, begin
 from tierproof_evidence_ledger.testing import AUTHOR, REVIEWER
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key
+from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.trust import Trust
 
-ROLES = ("ledger_writer", "ledger_auditor", "ledger_eraser")
+ROLES = ("ledger_writer", "ledger_auditor", "ledger_eraser", "ledger_holder")
 AFTERNOON = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 
 
@@ -76,7 +77,6 @@ def office() -> Office:
         vault=Vault(bytes(range(32))),
         signers={"author": Ed25519Verifier(AUTHOR.public_key)},
         patience=Patience(grace=timedelta(minutes=5), undated=timedelta(hours=1)),
-        announce_every=timedelta(seconds=1),
         holder="tests",
     )
 
@@ -117,7 +117,7 @@ def environment(broker: NatsServer, ledger: LedgerDatabase, tmp_path: Path) -> d
     log = NoteSigner(name="ledger.example/tests", signer=load_or_create_key(log_key)).verifier_key
     trust.write_text(
         Trust(
-            log=log,
+            log_keys=(LogKey(key=log),),
             documents={"author": Ed25519Verifier(AUTHOR.public_key)},
             reviewers={"ada": Ed25519Verifier(REVIEWER.public_key)},
         ).to_json()

@@ -18,7 +18,7 @@ from tierproof_evidence_ledger.term import Office
 from tierproof_evidence_ledger.testing import REVIEWERS, abstained_task, answered_task, published
 from tierproof_evidence_ledger.testing_streams import Streams
 from tierproof_evidence_ledger.verify import Report, verify
-from tierproof_proofs.checkpoint import open_checkpoint
+from tierproof_proofs.log_key import LogKey, open_checkpoint
 from tierproof_proofs.tlog_proof import LogPolicy, verify_proof
 
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
@@ -54,7 +54,7 @@ async def filled(recorder: Recorder, ledger: Any) -> Any:
 
 @pytest.fixture
 def verified(ledger: Any, office: Office) -> Callable[..., Report]:
-    return lambda **known: verify(ledger.dsn("ledger_auditor"), office.signer.verifier_key, **known)
+    return lambda **known: verify(ledger.dsn("ledger_auditor"), [LogKey(key=office.signer.verifier_key)], **known)
 
 
 def as_superuser(ledger: Any, *commands: str) -> None:
@@ -144,7 +144,7 @@ async def test_a_cut_tail_is_seen_by_who_remembers_more(
     filled: Any, verified: Callable[..., Report], office: Office
 ) -> None:
     size, note = filled.rows("SELECT size, note FROM ledger.checkpoint ORDER BY size DESC LIMIT 1")[0]
-    root = open_checkpoint(note.encode(), office.signer.verifier_key).root
+    root = open_checkpoint(note.encode(), [LogKey(key=office.signer.verifier_key)]).root
     keep = filled.rows("SELECT max(size) FROM ledger.checkpoint WHERE size < 300")[0][0]
     cut = [f"DELETE FROM ledger.{table} WHERE seq >= {keep}" for table in ("entry", "ingest_key", "outcome")]
     as_superuser(filled, f"DELETE FROM ledger.checkpoint WHERE size > {keep}", *cut)
@@ -182,7 +182,7 @@ async def test_every_entry_has_a_proof(filled: Any, office: Office) -> None:
     with psycopg.connect(filled.dsn("ledger_auditor")) as rows:
         found = rows.execute("SELECT seq, canonical FROM ledger.v_entry ORDER BY seq").fetchall()
         for seq, canonical in found[::7] + found[-3:]:
-            proven = verify_proof(proof_of(rows, seq), canonical, LogPolicy(log=office.signer.verifier_key))
+            proven = verify_proof(proof_of(rows, seq), canonical, LogPolicy(log_keys=(LogKey(key=office.signer.verifier_key),)))
             assert proven.index == seq
 
 

@@ -26,6 +26,7 @@ from tierproof_evidence_ledger.term import Office, begin
 from tierproof_evidence_ledger.testing import answered_task
 from tierproof_evidence_ledger.testing_streams import Streams
 from tierproof_evidence_ledger.verify import verify
+from tierproof_proofs.log_key import LogKey
 
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 CANARY = "canary-77aa31"
@@ -68,7 +69,7 @@ async def test_erasing_a_key_makes_texts_noise_and_leaves_every_proof(
     assert ledger.rows("SELECT tenant, reason, erased_by FROM ledger.v_erasure", role="ledger_auditor") == [
         ("acme", "asked by the tenant", "ledger_eraser")
     ]
-    assert verify(ledger.dsn("ledger_auditor"), office.signer.verifier_key).faults == []
+    assert verify(ledger.dsn("ledger_auditor"), [LogKey(key=office.signer.verifier_key)]).faults == []
     await recorder.record(streams.deliver(answered_task(2).events), NOW)
     later = answered_task(2)["task.submitted.v1"].data.prompt.ref().commitment
     text, key = await recorder.store.text(later) or (None, None)
@@ -194,4 +195,4 @@ async def test_killing_the_ledger_again_and_again_costs_nothing(
     await client.close()
     from tierproof_evidence_ledger.sequencer import office_of  # noqa: PLC0415 - reads the key that the processes made
 
-    assert verify(ledger.dsn("ledger_auditor"), office_of(settings).signer.verifier_key).faults == []
+    assert verify(ledger.dsn("ledger_auditor"), [LogKey(key=office_of(settings).signer.verifier_key)]).faults == []

@@ -42,6 +42,7 @@ from tierproof_embedded.testing import NatsServer
 from tierproof_proofs.dsse import sign_envelope
 from tierproof_proofs.encoding import base64_of
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier
+from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.trust import Trust
 
@@ -83,7 +84,7 @@ def trust_file(folder: Path) -> Path:
     """Write the trust file that believes the registry's key."""
     path = folder / "trust.json"
     log = NoteSigner(name="ledger.example/tests", signer=REGISTRY).verifier_key
-    path.write_text(Trust(log=log, documents={"registry": Ed25519Verifier(REGISTRY.public_key)}).to_json())
+    path.write_text(Trust(log_keys=(LogKey(key=log),), documents={"registry": Ed25519Verifier(REGISTRY.public_key)}).to_json())
     return path
 
 

@@ -65,7 +65,7 @@ def test_what_the_folder_signs_verifies_against_its_trust_file(settings: Embedde
     document = opened(envelope, "reviewers", row["digest"], trust.documents)
     assert isinstance(document, Reviewers)
     assert set(trust.reviewers) == set(document.reviewers) == {authority.DEMO_REVIEWER}
-    assert trust.log.public_key == load_key(ledger.log_key(settings.layout)).public_key
+    assert trust.log_keys[0].key.public_key == load_key(ledger.log_key(settings.layout)).public_key
 
 
 def test_what_is_signed_for_the_first_time_is_said_loudly(settings: EmbeddedSettings) -> None:

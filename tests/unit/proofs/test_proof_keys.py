@@ -55,7 +55,7 @@ def test_signature_holds_for_its_message_and_key_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"log": 1}', '{"log": "x", "quorums": 2}', '{"log": "a+00000000+AAAA"}']
+    "text", ["", "[]", "{}", '{"log_keys": 1}', '{"log_keys": ["x"], "quorums": 2}', '{"log": "a+00000000+AAAA"}']
 )
 def test_what_is_no_trust_file_is_refused(text: str) -> None:
     with pytest.raises(Malformed):

@@ -10,6 +10,7 @@ from tierproof_proofs.checkpoint import Checkpoint, sign_checkpoint
 from tierproof_proofs.encoding import base64_of
 from tierproof_proofs.errors import Malformed, NotVerified, ProofError
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier
+from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.merkle import inclusion_proof, leaf_hash, root_of
 from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.release import seal, verify_released
@@ -18,7 +19,7 @@ from tierproof_proofs.trust import Trust
 
 LOG = NoteSigner(name="log.example/unit", signer=Ed25519Signer.from_seed(b"l" * 32))
 REVIEWER = Ed25519Signer.from_seed(b"r" * 32)
-TRUST = Trust(log=LOG.verifier_key, reviewers={"ada": Ed25519Verifier(REVIEWER.public_key)})
+TRUST = Trust(log_keys=(LogKey(key=LOG.verifier_key),), reviewers={"ada": Ed25519Verifier(REVIEWER.public_key)})
 TASK = "acme_" + "0" * 32
 ANSWER = {"text": "the answer", "salt": "ab" * 16}
 INDEX = 5
@@ -102,7 +103,7 @@ def test_an_entry_that_is_no_release_is_refused() -> None:
 def test_another_logs_key_is_refused() -> None:
     other = NoteSigner(name=LOG.name, signer=Ed25519Signer.from_seed(b"x" * 32))
     with pytest.raises(NotVerified, match="no known key"):
-        _verify(_result(), _entry(_result()), trust=Trust(log=other.verifier_key))
+        _verify(_result(), _entry(_result()), trust=Trust(log_keys=(LogKey(key=other.verifier_key),)))
 
 
 @pytest.mark.requirement("S9-classC")

@@ -1,13 +1,23 @@
-"""Questions to the evidence ledger over request and reply, and their answers. JSON; each answer is `Answered` data or `Refused`."""
+"""Questions to the evidence ledger over request and reply, and their answers. JSON; each answer is `Answered` data or `Refused`.
 
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+Every question but `proof` is recorded in the log before it is answered: who asked, what, and the reason given. Histories and
+exports stand in `audit`.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from tierproof_contracts.ids import EventId, Instant, Kind, TaskId, Tenant
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from tierproof_contracts.ids import Digest, EventId, Instant, Kind, TaskId, Tenant
 from tierproof_contracts.slip import SafetyClass
 
 State = Literal["answered", "abstained", "failed", "waiting", "open"]
+EntryKind = Literal["event", "conflict", "rejected", "advisory", "release", "act"]
+# What a person may type: any script, no control characters, so that it can be stored and shown.
+Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Index = Annotated[int, Field(ge=0, le=2**53 - 1)]
+# The ledger as it was at an instant, or when it had so many entries.
+AsOf = Instant | Index
 
 
 class Shape(BaseModel):
@@ -17,9 +27,12 @@ class Shape(BaseModel):
 
 
 class Question(Shape):
-    """A question; `name` is the last token of its subject."""
+    """A question; `name` is the last token of its subject. A member that the ledger does not know is refused: it might be a filter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
+    reason: Words | None = Field(default=None, description="why it is asked; recorded with the question")
 
 
 class Refused(Shape):
@@ -44,6 +57,7 @@ class StoryAsked(Question):
 
     name: ClassVar[str] = "story"
     task_id: TaskId
+    as_of: AsOf | None = None
 
 
 class StoryEvent(Shape):
@@ -75,7 +89,7 @@ class ProofAsked(Question):
 
     name: ClassVar[str] = "proof"
     task_id: TaskId | None = None
-    index: int | None = Field(default=None, ge=0)
+    index: Index | None = None
 
 
 class Proof(Shape):
@@ -145,25 +159,54 @@ class Reviews(Shape):
     reviews: tuple[OpenReview, ...]
 
 
-class SearchAsked(Question):
-    """Entries that fit all given conditions, by position; `after` is the last index seen."""
+class Filtered(Question):
+    """Conditions on entries; those that are given must all hold. Times are when an entry was recorded: since <= time < until."""
 
-    name: ClassVar[str] = "search"
-    event_type: str | None = None
-    actor: str | None = None
+    event_type: Words | None = None
+    kind: EntryKind | None = None
+    actor: Words | None = None
     task_id: TaskId | None = None
+    model: Digest | None = Field(default=None, description="weights, tokenizer, engine, adapter, or a document")
     tenant: Tenant | None = None
     safety_class: SafetyClass | None = None
     since: Instant | None = None
     until: Instant | None = None
-    after: int | None = None
+    as_of: AsOf | None = None
+
+    @model_validator(mode="after")
+    def _times_in_order(self) -> Self:
+        if self.since and self.until and _padded(self.since) >= _padded(self.until):
+            raise ValueError("since: must be before until")
+        return self
+
+    def filters(self) -> dict[str, str]:
+        """Return the conditions that are given, by name; empty for the whole log."""
+        return self.model_dump(include=FILTERS, exclude_none=True)
+
+
+FILTERS = {"event_type", "kind", "actor", "task_id", "model", "tenant", "safety_class", "since", "until"}
+
+
+def _padded(instant: str) -> str:
+    whole, _, fraction = instant.removesuffix("Z").partition(".")
+    return f"{whole}.{fraction:0<9}"
+
+
+class SearchAsked(Filtered):
+    """Entries that fit; oldest first, or newest first. `after` is the last index seen, in either direction."""
+
+    name: ClassVar[str] = "search"
+    after: Index | None = None
+    newest_first: bool = False
     limit: int = Field(default=100, ge=1, le=1000)
 
 
 class Entries(Shape):
-    """A page of entries."""
+    """A page of entries of the ledger when it had `size` entries; `more` follow after the last one."""
 
     entries: tuple[StoryEvent, ...]
+    size: int
+    more: bool = False
 
 
 class DeadAsked(Question):

@@ -213,7 +213,7 @@ JSON: dict[str, tuple[tuple[str, ...], Shape, dict[str, Any]]] = {
     ),
     "task story": (("task", "story", TASK), STORY, STORY.model_dump(mode="json", exclude_none=True)),
     "ledger story": (("ledger", "story", TASK), STORY, STORY.model_dump(mode="json", exclude_none=True)),
-    "ledger query": (("ledger", "query"), Entries(entries=()), {"entries": []}),
+    "ledger query": (("ledger", "query"), Entries(entries=(), size=9), {"entries": [], "size": 9, "more": False}),
     "ledger proof": (
         ("ledger", "proof", "7"),
         Proof(index=7, entry="e30=", proof="c2sp"),
@@ -239,7 +239,7 @@ PEOPLE: dict[str, tuple[tuple[str, ...], Shape, tuple[str, ...]]] = {
     "no tasks": (("task", "list"), Tasks(tasks=()), ("no tasks",)),
     "story": (("task", "story", TASK), STORY, ("7", "task.accepted.v1", "router", "deadline 2026-11-01T12:01:00Z")),
     "status": (("task", "status", TASK), STORY, (f"{TASK}: open, 1 entries, last task.accepted.v1",)),
-    "entries": (("ledger", "query"), Entries(entries=(ENTRY,)), ("task.accepted.v1",)),
+    "entries": (("ledger", "query"), Entries(entries=(ENTRY,), size=9), ("task.accepted.v1",)),
     "reviews": (("review", "list"), Reviews(reviews=(REVIEW,)), (TASK, "a person confirms")),
     "dead letters, with what looks like markup": (
         ("dead", "list"),

@@ -1,0 +1,1 @@
+"""A witness of transparency logs (c2sp.org/tlog-witness): what it has cosigned, it never forgets and never contradicts."""

@@ -14,6 +14,8 @@ from tierproof_embedded.process import Child, wait_until_ready
 
 TENANTS = ("acme", "globex")
 SECONDS_TO_START = 30.0
+FAST = {"fsync": "off", "shared_buffers": "32MB"}
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "256MB"}
 TESTER = "tester"  # the password of servers that live as long as a test
 
 
@@ -74,15 +76,15 @@ class NatsServer(Server):
 
 
 class PostgresServer(Server):
-    """A database server with fast, unsafe writes: tests crash processes, not machines."""
+    """A database server; unless it is `durable`, with fast, unsafe writes: tests crash processes, not machines."""
 
-    def __init__(self, folder: Path, template: Path | None = None) -> None:
+    def __init__(self, folder: Path, template: Path | None = None, *, durable: bool = False) -> None:
         self.cluster = pg.Cluster(
             folder=folder / "cluster",
             port=ports.free_ports(1)[0],
             password=TESTER,
             identity=pg.identity_here(),
-            settings={"fsync": "off", "max_connections": "100", "shared_buffers": "32MB"},
+            settings={"max_connections": "100", **(DURABLE if durable else FAST)},
         )
         if template is not None:
             shutil.copytree(template, self.cluster.folder, copy_function=shutil.copy2)

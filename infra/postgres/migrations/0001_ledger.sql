@@ -1,7 +1,7 @@
 -- The evidence ledger. Forward only: a migration that was applied is never edited; a later one adds to it.
 --
--- ledger.entry.canonical is the record. Every other column of an entry is generated from it by the server, so the query copy cannot
--- drift, and nobody can write one apart from the other (SQLSTATE 428C9). A superuser can still lie; `verify` recomputes everything.
+-- ledger.entry.canonical is the record. What is searched is generated from it by the server, so the query copy cannot drift, and
+-- nobody can write one apart from the other (SQLSTATE 428C9). A superuser can still lie; `verify` recomputes everything.
 
 CREATE FUNCTION pg_temp.make_role(name text, attributes text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -13,6 +13,7 @@ SELECT pg_temp.make_role('ledger_owner', 'NOLOGIN');
 SELECT pg_temp.make_role('ledger_writer', 'LOGIN');   -- appends, and changes nothing
 SELECT pg_temp.make_role('ledger_auditor', 'LOGIN');  -- reads views, and nothing else
 SELECT pg_temp.make_role('ledger_eraser', 'LOGIN');   -- may destroy keys of texts, and nothing else
+SELECT pg_temp.make_role('ledger_holder', 'LOGIN');   -- may place and lift legal holds, and nothing else
 
 CREATE SCHEMA ledger AUTHORIZATION ledger_owner;
 SET LOCAL ROLE ledger_owner;
@@ -20,36 +21,68 @@ SET LOCAL ROLE ledger_owner;
 -- IMMUTABLE wrappers: convert_from and casts to timestamptz are only STABLE in general, but these inputs are UTF-8 and UTC.
 CREATE FUNCTION ledger.json_of(canonical bytea) RETURNS jsonb
     IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql AS $$ SELECT convert_from(canonical, 'UTF8')::jsonb $$;
-CREATE FUNCTION ledger.instant_of(written text) RETURNS timestamptz
-    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql AS $$ SELECT written::timestamptz $$;
+
+-- What an entry says of itself, for searching. One value, so that the server reads the JSON once per entry and not once per column.
+CREATE TYPE ledger.said AS (
+    kind         text,
+    event_id     text,
+    event_type   text,
+    task_id      text,
+    tenant       text,
+    actor        text,
+    safety_class text,
+    digests      text[],       -- of the model that answered or was asked, or of the document or model that the event is about
+    occurred_at  timestamptz,
+    recorded_at  timestamptz
+);
+CREATE FUNCTION ledger.said_in(canonical bytea) RETURNS ledger.said IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql AS $$
+    SELECT ROW(
+        entry ->> 'kind',
+        event ->> 'id',
+        event ->> 'type',
+        coalesce(data ->> 'task_id', entry ->> 'task_id'),
+        data ->> 'tenant',
+        coalesce(data ->> 'signer', data ->> 'actor', event ->> 'source'),
+        data ->> 'safety_class',
+        CASE WHEN model IS NOT NULL THEN array_remove(ARRAY[model ->> 'weights', model ->> 'tokenizer', model ->> 'engine', model #>> '{adapter,digest}'], NULL)
+             WHEN data ? 'digest' THEN ARRAY[data ->> 'digest'] END,
+        (event ->> 'time')::timestamptz,
+        (entry ->> 'recorded_at')::timestamptz
+    )::ledger.said
+    FROM (SELECT entry, event, data, coalesce(data -> 'model', data #> '{settlement,model}') AS model FROM
+             (SELECT entry, event, event -> 'data' AS data FROM
+                 (SELECT entry, entry -> 'event' AS event FROM
+                     (SELECT convert_from(canonical, 'UTF8')::jsonb AS entry OFFSET 0) parsed OFFSET 0) outer_part OFFSET 0) inner_part OFFSET 0) parts
+$$;
 
 CREATE TABLE ledger.entry (
-    seq          bigint PRIMARY KEY CHECK (seq >= 0),
-    canonical    bytea NOT NULL,
-    leaf_hash    bytea NOT NULL GENERATED ALWAYS AS (sha256('\x00'::bytea || canonical)) STORED,
-    kind         text NOT NULL GENERATED ALWAYS AS (ledger.json_of(canonical) ->> 'kind') STORED,
-    event_id     text GENERATED ALWAYS AS (ledger.json_of(canonical) #>> '{event,id}') STORED,
-    event_type   text GENERATED ALWAYS AS (ledger.json_of(canonical) #>> '{event,type}') STORED,
-    task_id      text GENERATED ALWAYS AS (coalesce(ledger.json_of(canonical) #>> '{event,data,task_id}', ledger.json_of(canonical) ->> 'task_id')) STORED,
-    tenant       text GENERATED ALWAYS AS (ledger.json_of(canonical) #>> '{event,data,tenant}') STORED,
-    actor        text GENERATED ALWAYS AS (coalesce(ledger.json_of(canonical) #>> '{event,data,signer}', ledger.json_of(canonical) #>> '{event,data,actor}', ledger.json_of(canonical) #>> '{event,source}')) STORED,
-    safety_class text GENERATED ALWAYS AS (ledger.json_of(canonical) #>> '{event,data,safety_class}') STORED,
-    occurred_at  timestamptz GENERATED ALWAYS AS (ledger.instant_of(ledger.json_of(canonical) #>> '{event,time}')) STORED,
-    recorded_at  timestamptz NOT NULL GENERATED ALWAYS AS (ledger.instant_of(ledger.json_of(canonical) ->> 'recorded_at')) STORED
-);
-CREATE INDEX entry_event_id ON ledger.entry (event_id) WHERE event_id IS NOT NULL;
-CREATE INDEX entry_task_id ON ledger.entry (task_id, seq) WHERE task_id IS NOT NULL;
-CREATE INDEX entry_type ON ledger.entry (event_type, seq);
-CREATE INDEX entry_recorded_at ON ledger.entry USING brin (recorded_at);
+    seq       bigint PRIMARY KEY CHECK (seq >= 0),
+    canonical bytea NOT NULL CHECK (length(canonical) <= 65535),  -- the limit of a tlog-tiles entry bundle
+    said      ledger.said NOT NULL GENERATED ALWAYS AS (ledger.said_in(canonical)) STORED
+) PARTITION BY RANGE (seq);
+CREATE INDEX entry_task ON ledger.entry (((said).task_id), seq) WHERE (said).task_id IS NOT NULL;
+CREATE INDEX entry_type ON ledger.entry (((said).event_type), seq);
+CREATE INDEX entry_actor ON ledger.entry (((said).actor), seq);
+CREATE INDEX entry_tenant ON ledger.entry (((said).tenant), seq) WHERE (said).tenant IS NOT NULL;
+CREATE INDEX entry_class ON ledger.entry (((said).safety_class), seq) WHERE (said).safety_class IS NOT NULL;
+CREATE INDEX entry_digests ON ledger.entry USING gin (((said).digests)) WHERE (said).digests IS NOT NULL;
+CREATE INDEX entry_recorded_at ON ledger.entry (((said).recorded_at));
 
--- Every position of every stream that was read, once. `stream` is name and creation time: a stream made anew counts from 1 again.
+-- A stream is its name and when it was made: one that is made anew counts from 1 again.
+CREATE TABLE ledger.stream (
+    stream_id smallint PRIMARY KEY,
+    name      text NOT NULL,
+    created   text NOT NULL,
+    UNIQUE (name, created)
+);
+-- Every position of every stream that was read, once.
 CREATE TABLE ledger.ingest_key (
-    stream      text NOT NULL,
+    stream_id   smallint NOT NULL,
     stream_seq  bigint NOT NULL,
     seq         bigint NOT NULL,
     disposition text NOT NULL CHECK (disposition IN ('recorded', 'rejected', 'conflict', 'duplicate', 'advisory')),
-    event_id    text UNIQUE,
-    PRIMARY KEY (stream, stream_seq),
+    event_id    uuid UNIQUE,
+    PRIMARY KEY (stream_id, stream_seq),
     CHECK ((disposition = 'recorded') = (event_id IS NOT NULL))
 );
 
@@ -61,11 +94,23 @@ CREATE TABLE ledger.tile (
     PRIMARY KEY (level, n)
 );
 
--- `leaves` are the hashes that this checkpoint added, so that `verify` can name the one entry that was altered.
+-- One per batch, signed by the log alone. `leaves` are the hashes that it added, so that `verify` can name the one entry that was altered.
 CREATE TABLE ledger.checkpoint (
     size   bigint PRIMARY KEY CHECK (size > 0),
     note   text NOT NULL,
     leaves bytea NOT NULL CHECK (length(leaves) > 0 AND length(leaves) % 32 = 0)
+);
+-- Those that were shown to the witnesses, with all signatures. Before `open_from` no entry concerns a task that is still open.
+CREATE TABLE ledger.published_checkpoint (
+    size         bigint PRIMARY KEY REFERENCES ledger.checkpoint (size),
+    note         text NOT NULL,
+    open_from    bigint NOT NULL,
+    published_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- RFC 3161 time stamps of checkpoints: a DER TimeStampResp over the note's text.
+CREATE TABLE ledger.time_stamp (
+    size  bigint PRIMARY KEY REFERENCES ledger.checkpoint (size),
+    reply bytea NOT NULL
 );
 
 -- One row per sequencer that ever took office; a writer with an older term may not commit.
@@ -97,7 +142,8 @@ CREATE TABLE ledger.outbox_published (
     FOREIGN KEY (kind, ref) REFERENCES ledger.outbox (kind, ref)
 );
 
--- Texts, encrypted once per commitment. The only rows that may ever go are keys: without its key a text is noise, every proof holds.
+-- Texts, encrypted once per commitment, each task's under a key derived from its tenant's. The only rows that may ever go are keys:
+-- without its key a text is noise, and every proof holds.
 CREATE TABLE ledger.text_key (
     key_id  uuid PRIMARY KEY,
     tenant  text NOT NULL,
@@ -114,9 +160,36 @@ CREATE TABLE ledger.text_key_erased (
 CREATE TABLE ledger.sealed_text (
     commitment text PRIMARY KEY,
     tenant     text NOT NULL,
+    task_id    text NOT NULL,
     key_id     uuid NOT NULL,
     nonce      bytea NOT NULL,
     ciphertext bytea NOT NULL
+);
+-- A hold on a tenant's texts lasts until it is lifted.
+CREATE TABLE ledger.hold (
+    hold_id   uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant    text NOT NULL,
+    reason    text NOT NULL,
+    placed_by text NOT NULL,
+    placed_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE ledger.hold_lifted (
+    hold_id   uuid PRIMARY KEY REFERENCES ledger.hold,
+    reason    text NOT NULL,
+    lifted_by text NOT NULL,
+    lifted_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- What people did in this database, on its way into the log: written in the transaction of the deed, appended by the sequencer.
+CREATE TABLE ledger.act (
+    act_id  uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    type    text NOT NULL CHECK (type ~ '^ledger\.[a-z]+\.v1$'),
+    said    jsonb NOT NULL,
+    done_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE ledger.act_recorded (
+    act_id uuid PRIMARY KEY,
+    seq    bigint NOT NULL UNIQUE
 );
 
 -- 21 CFR 11.10(e): corrected by appending, never by changing.
@@ -128,8 +201,8 @@ DO $$
 DECLARE
     part text;
 BEGIN
-    FOREACH part IN ARRAY ARRAY['entry', 'ingest_key', 'tile', 'checkpoint', 'term', 'outcome', 'outbox', 'outbox_published',
-                                'text_key_erased', 'sealed_text'] LOOP
+    FOREACH part IN ARRAY ARRAY['entry', 'stream', 'ingest_key', 'tile', 'checkpoint', 'published_checkpoint', 'time_stamp', 'term', 'outcome',
+                                'outbox', 'outbox_published', 'text_key_erased', 'sealed_text', 'hold', 'hold_lifted', 'act', 'act_recorded'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger.%I FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change()', part);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON ledger.%I FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()', part);
         EXECUTE format('GRANT SELECT, INSERT ON ledger.%I TO ledger_writer', part);
@@ -137,49 +210,125 @@ BEGIN
     CREATE TRIGGER no_update BEFORE UPDATE ON ledger.text_key FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
     CREATE TRIGGER never_emptied BEFORE TRUNCATE ON ledger.text_key FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
     GRANT SELECT, INSERT ON ledger.text_key TO ledger_writer;
-    REVOKE INSERT ON ledger.text_key_erased FROM ledger_writer;
+    REVOKE INSERT ON ledger.text_key_erased, ledger.hold, ledger.hold_lifted, ledger.act FROM ledger_writer;
 END $$;
 
--- The one way in which a key goes: named, with a reason, and remembered.
+-- Makes the partitions that hold the entries up to `last`, each of 2^22; the sequencer calls it before it needs one.
+CREATE FUNCTION ledger.make_room(last bigint) RETURNS integer
+    SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$
+DECLARE
+    width CONSTANT bigint := 4194304;
+    made integer := 0;
+    part text;
+BEGIN
+    FOR n IN 0 .. last / width LOOP
+        part := 'entry_' || lpad(n::text, 6, '0');
+        CONTINUE WHEN to_regclass('ledger.' || part) IS NOT NULL;
+        EXECUTE format('CREATE TABLE ledger.%I PARTITION OF ledger.entry FOR VALUES FROM (%s) TO (%s)', part, n * width, (n + 1) * width);
+        EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON ledger.%I FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()', part);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END $$;
+REVOKE ALL ON FUNCTION ledger.make_room(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.make_room(bigint) TO ledger_writer;
+SELECT ledger.make_room(0);
+
+-- The one way in which a key goes: named, with a reason, remembered, and not while somebody holds the tenant's texts.
 CREATE FUNCTION ledger.erase_texts_of(erased_tenant text, why text) RETURNS integer
     SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$
 DECLARE
-    gone integer;
+    gone uuid[];
 BEGIN
-    IF length(why) = 0 THEN
-        RAISE EXCEPTION 'an erasure needs a reason' USING ERRCODE = '22023';
+    PERFORM ledger.need_reason(why);
+    LOCK TABLE ledger.hold IN SHARE MODE;  -- a hold that is being placed comes before or after, not beside
+    IF EXISTS (SELECT 1 FROM ledger.hold h WHERE h.tenant = erased_tenant AND NOT EXISTS (SELECT 1 FROM ledger.hold_lifted l WHERE l.hold_id = h.hold_id)) THEN
+        RAISE EXCEPTION 'the texts of % are under a legal hold', erased_tenant USING ERRCODE = '55006', HINT = 'lift the hold first';
     END IF;
     INSERT INTO ledger.text_key_erased (key_id, tenant, reason, erased_by)
         SELECT key_id, tenant, why, session_user FROM ledger.text_key WHERE tenant = erased_tenant;
-    DELETE FROM ledger.text_key WHERE tenant = erased_tenant;
-    GET DIAGNOSTICS gone = ROW_COUNT;
-    RETURN gone;
+    WITH erased AS (DELETE FROM ledger.text_key WHERE tenant = erased_tenant RETURNING key_id) SELECT array_agg(key_id) INTO gone FROM erased;
+    IF gone IS NOT NULL THEN
+        INSERT INTO ledger.act (type, said) VALUES ('ledger.erased.v1',
+            jsonb_build_object('tenant', erased_tenant, 'reason', why, 'actor', session_user, 'keys', to_jsonb(gone)));
+    END IF;
+    RETURN coalesce(cardinality(gone), 0);
 END $$;
-REVOKE ALL ON FUNCTION ledger.erase_texts_of(text, text) FROM PUBLIC;
+CREATE FUNCTION ledger.place_hold(held_tenant text, why text) RETURNS uuid
+    SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$
+DECLARE
+    made uuid;
+BEGIN
+    PERFORM ledger.need_reason(why);
+    INSERT INTO ledger.hold (tenant, reason, placed_by) VALUES (held_tenant, why, session_user) RETURNING hold_id INTO made;
+    INSERT INTO ledger.act (type, said) VALUES ('ledger.held.v1', jsonb_build_object('tenant', held_tenant, 'reason', why, 'actor', session_user, 'hold', made));
+    RETURN made;
+END $$;
+CREATE FUNCTION ledger.lift_hold(held uuid, why text) RETURNS void
+    SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM ledger.need_reason(why);
+    INSERT INTO ledger.hold_lifted (hold_id, reason, lifted_by) VALUES (held, why, session_user);
+    INSERT INTO ledger.act (type, said) SELECT 'ledger.unheld.v1',
+        jsonb_build_object('tenant', tenant, 'reason', why, 'actor', session_user, 'hold', hold_id) FROM ledger.hold WHERE hold_id = held;
+END $$;
+CREATE FUNCTION ledger.need_reason(why text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF why IS NULL OR length(why) NOT BETWEEN 1 AND 500 THEN
+        RAISE EXCEPTION 'a reason of 1 to 500 characters is needed' USING ERRCODE = '22023';
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION ledger.erase_texts_of(text, text), ledger.place_hold(text, text), ledger.lift_hold(uuid, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.erase_texts_of(text, text) TO ledger_eraser;
+GRANT EXECUTE ON FUNCTION ledger.place_hold(text, text), ledger.lift_hold(uuid, text) TO ledger_holder;
 
 -- What an auditor reads. Views run with the owner's rights; the tables behind them stay closed.
 CREATE VIEW ledger.v_entry AS
-    SELECT seq, kind, event_id, event_type, task_id, tenant, actor, safety_class, occurred_at, recorded_at,
-           ledger.json_of(canonical) AS entry, canonical, leaf_hash
+    SELECT seq, (said).kind, (said).event_id, (said).event_type, (said).task_id, (said).tenant, (said).actor, (said).safety_class,
+           (said).digests, (said).occurred_at, (said).recorded_at, ledger.json_of(canonical) AS entry, canonical
     FROM ledger.entry;
 CREATE VIEW ledger.v_outcome AS SELECT task_id, seq, status, decision FROM ledger.outcome;
 CREATE VIEW ledger.v_checkpoint AS SELECT size, note, leaves FROM ledger.checkpoint;
+CREATE VIEW ledger.v_published_checkpoint AS SELECT size, note, open_from, published_at FROM ledger.published_checkpoint;
+CREATE VIEW ledger.v_time_stamp AS SELECT size, reply FROM ledger.time_stamp;
 CREATE VIEW ledger.v_tile AS SELECT level, n, hashes FROM ledger.tile;
-CREATE VIEW ledger.v_ingest_key AS SELECT stream, stream_seq, seq, disposition, event_id FROM ledger.ingest_key;
+CREATE VIEW ledger.v_ingest_key AS
+    SELECT s.name AS stream, s.created AS stream_created, k.stream_seq, k.seq, k.disposition, k.event_id::text AS event_id
+    FROM ledger.ingest_key k JOIN ledger.stream s USING (stream_id);
 CREATE VIEW ledger.v_sealed_text AS
-    SELECT commitment, tenant, key_id, EXISTS (SELECT 1 FROM ledger.text_key k WHERE k.key_id = t.key_id) AS readable
+    SELECT commitment, tenant, task_id, key_id, EXISTS (SELECT 1 FROM ledger.text_key k WHERE k.key_id = t.key_id) AS readable
     FROM ledger.sealed_text t;
 CREATE VIEW ledger.v_erasure AS SELECT key_id, tenant, reason, erased_by, erased_at FROM ledger.text_key_erased;
+CREATE VIEW ledger.v_hold AS
+    SELECT h.hold_id, h.tenant, h.reason, h.placed_by, h.placed_at, l.reason AS lifted_because, l.lifted_by, l.lifted_at
+    FROM ledger.hold h LEFT JOIN ledger.hold_lifted l USING (hold_id);
+CREATE VIEW ledger.v_act AS SELECT act_id, type, said, done_at, r.seq FROM ledger.act LEFT JOIN ledger.act_recorded r USING (act_id);
 CREATE VIEW ledger.v_outbox AS
     SELECT kind, ref, p.stream_seq, p.published_at FROM ledger.outbox LEFT JOIN ledger.outbox_published p USING (kind, ref);
 -- Positions that are missing between two that were read. Other subjects of the stream leave such gaps too; `verify` lists them.
 CREATE VIEW ledger.v_gap AS
-    SELECT stream, stream_seq + 1 AS first_missing, next_seq - 1 AS last_missing
-    FROM (SELECT stream, stream_seq, lead(stream_seq) OVER (PARTITION BY stream ORDER BY stream_seq) AS next_seq FROM ledger.ingest_key) k
+    SELECT s.name AS stream, s.created AS stream_created, stream_seq + 1 AS first_missing, next_seq - 1 AS last_missing
+    FROM (SELECT stream_id, stream_seq, lead(stream_seq) OVER (PARTITION BY stream_id ORDER BY stream_seq) AS next_seq FROM ledger.ingest_key) k
+    JOIN ledger.stream s USING (stream_id)
     WHERE next_seq - stream_seq > 1;
+-- What the schema is made of, one line a part: what a deep verification compares with what the release delivers.
+CREATE VIEW ledger.v_schema AS
+    SELECT 'column ' || c.relname || '.' || a.attname AS part, format_type(a.atttypid, a.atttypmod) || coalesce(' ' || a.attgenerated::text || pg_get_expr(d.adbin, d.adrelid), '') AS definition
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT 'trigger ' || t.tgrelid::regclass || ' ' || t.tgname, t.tgenabled::text || ' ' || pg_get_triggerdef(t.oid)
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = 'ledger'::regnamespace AND NOT c.relispartition AND NOT t.tgisinternal
+    UNION ALL
+    SELECT 'function ' || p.oid::regprocedure, md5(pg_get_functiondef(p.oid)) FROM pg_proc p WHERE p.pronamespace = 'ledger'::regnamespace
+    UNION ALL
+    SELECT 'view ' || c.relname, md5(pg_get_viewdef(c.oid)) FROM pg_class c WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind = 'v' AND c.relname <> 'v_schema'
+    UNION ALL
+    SELECT 'rights ' || c.relname, coalesce(c.relacl::text, '') FROM pg_class c WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+    UNION ALL
+    SELECT 'event trigger ' || evtname, evtenabled::text || ' ' || evtevent || ' ' || evtfoid::regprocedure FROM pg_event_trigger WHERE evtname LIKE 'ledger\_%';
 
-GRANT USAGE ON SCHEMA ledger TO ledger_writer, ledger_auditor, ledger_eraser;
+GRANT USAGE ON SCHEMA ledger TO ledger_writer, ledger_auditor, ledger_eraser, ledger_holder;
 DO $$
 DECLARE
     part text;
@@ -188,4 +337,29 @@ BEGIN
         EXECUTE format('GRANT SELECT ON ledger.%I TO ledger_auditor', part);
     END LOOP;
 END $$;
+
+-- Whoever changes the schema, the change becomes an entry.
+CREATE FUNCTION ledger.note_alteration() RETURNS event_trigger SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$
+DECLARE
+    touched jsonb;
+BEGIN
+    IF TG_EVENT = 'sql_drop' THEN
+        SELECT jsonb_agg(DISTINCT object_identity) INTO touched FROM pg_event_trigger_dropped_objects() WHERE schema_name = 'ledger' AND original;
+    ELSE
+        SELECT jsonb_agg(DISTINCT object_identity) INTO touched FROM pg_event_trigger_ddl_commands() WHERE schema_name = 'ledger';
+    END IF;
+    IF touched IS NOT NULL THEN
+        INSERT INTO ledger.act (type, said) VALUES ('ledger.altered.v1', jsonb_build_object('actor', session_user, 'command', TG_TAG, 'objects', touched));
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION ledger.note_alteration() FROM PUBLIC;
 RESET ROLE;
+
+DO $$
+BEGIN
+    CREATE EVENT TRIGGER ledger_altered ON ddl_command_end EXECUTE FUNCTION ledger.note_alteration();
+    CREATE EVENT TRIGGER ledger_dropped ON sql_drop EXECUTE FUNCTION ledger.note_alteration();
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE WARNING 'only a superuser may create event triggers: changes of the schema will be found by verify alone';
+END $$;

@@ -8,14 +8,11 @@ import psycopg
 import uvloop
 from tierproof_bus import logs
 from tierproof_proofs.errors import ProofError
-from tierproof_proofs.keys import load_key
-from tierproof_proofs.note import NoteSigner, VerifierKey
-from tierproof_proofs.trust import Trust
 
 from tierproof_evidence_ledger import migrate as migrations
 from tierproof_evidence_ledger.errors import LedgerError
 from tierproof_evidence_ledger.service import until_signalled
-from tierproof_evidence_ledger.settings import LedgerSettings
+from tierproof_evidence_ledger.settings import LedgerSettings, trust_of
 from tierproof_evidence_ledger.verify import verify
 
 
@@ -23,6 +20,7 @@ def main() -> int:
     """Run one command; the exit code is 0 when all is well."""
     parser = argparse.ArgumentParser(prog="python -m tierproof_evidence_ledger", description=__doc__)
     parser.add_argument("command", nargs="?", default="serve", choices=["serve", "migrate", "verify"])
+    parser.add_argument("--json", action="store_true", help="for verify: print the report as JSON")
     chosen = parser.parse_args()
     settings = LedgerSettings()
     logs.configure(settings.log_level, service="evidence-ledger")
@@ -33,7 +31,7 @@ def main() -> int:
             case "migrate":
                 return _migrate(settings)
             case _:
-                return _verify(settings)
+                return _verify(settings, as_json=chosen.json)
     except (LedgerError, ProofError) as error:
         sys.stderr.write(f"{error.diagnosis()}\n")
     except psycopg.Error as error:
@@ -49,23 +47,19 @@ def _migrate(settings: LedgerSettings) -> int:
     return 0
 
 
-def _verify(settings: LedgerSettings) -> int:
-    report = verify(settings.auditor_dsn, _log_key(settings))
+def _verify(settings: LedgerSettings, *, as_json: bool) -> int:
+    report = verify(settings.auditor_dsn, trust_of(settings))
+    if as_json:
+        sys.stdout.write(report.to_json() + "\n")
+        return 1 if report.faults else 0
     for fault in report.faults:
         where = "" if fault.seq is None else f"entry {fault.seq}: "
         sys.stdout.write(f"{where}{fault.what}\n")
-    sys.stdout.write(f"{report.size} entries, {report.checkpoints} checkpoints, root {report.root.hex() or 'none'}\n")
+    size = f"{report.size} entries, {report.checkpoints} checkpoints, {report.published} of them witnessed"
+    sys.stdout.write(f"{size}, root {report.root.hex() or 'none'}\n")
     if report.first_bad is not None:
         sys.stdout.write(f"first bad entry: {report.first_bad}\n")
     return 1 if report.faults else 0
-
-
-def _log_key(settings: LedgerSettings) -> VerifierKey:
-    """Return the log's public key from the trust file, else from the key file."""
-    if settings.trust_file is not None:
-        return Trust.from_json(settings.trust_file.read_bytes()).log
-    signer = NoteSigner(name=settings.log_name, signer=load_key(settings.key_file("log_key_file")))
-    return signer.verifier_key
 
 
 if __name__ == "__main__":

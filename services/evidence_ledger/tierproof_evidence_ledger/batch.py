@@ -1,5 +1,6 @@
 """What one transaction appends to the ledger."""
 
+import uuid
 from dataclasses import dataclass, field
 
 from tierproof_evidence_ledger.sealed import SealedText, WrappedKey
@@ -10,7 +11,7 @@ from tierproof_evidence_ledger.tree import Tile
 class IngestKey:
     """What became of one position of a stream; `seq` is the entry that holds it, or held it first."""
 
-    stream: str
+    stream: tuple[str, str]
     stream_seq: int
     seq: int
     disposition: str
@@ -29,9 +30,13 @@ class Outcome:
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """What one transaction appends. `entries` are (seq, canonical bytes); the checkpoint is (size, note, leaf hashes it adds)."""
+    """What one transaction appends. `entries` are canonical bytes from `first_seq` on; the checkpoint is (size, note, leaf hashes it adds).
 
-    entries: list[tuple[int, bytes]] = field(default_factory=list)
+    `acts` are the seqs of all acts by their id, `database_acts` those that lay in the database.
+    """
+
+    first_seq: int = 0
+    entries: list[bytes] = field(default_factory=list)
     keys: list[IngestKey] = field(default_factory=list)
     tiles: list[Tile] = field(default_factory=list)
     checkpoint: tuple[int, str, bytes] | None = None
@@ -39,6 +44,13 @@ class Batch:
     text_keys: list[WrappedKey] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     outbox: list[tuple[str, int]] = field(default_factory=list)
+    acts: dict[uuid.UUID, int] = field(default_factory=dict)
+    database_acts: list[tuple[uuid.UUID, int]] = field(default_factory=list)
+
+    @property
+    def next_seq(self) -> int:
+        """The seq of the next entry."""
+        return self.first_seq + len(self.entries)
 
     @property
     def is_empty(self) -> bool:

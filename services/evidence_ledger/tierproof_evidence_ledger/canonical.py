@@ -5,12 +5,13 @@ An entry is one canonical JSON object (RFC 8785, as tierproof_contracts.canonica
 `event` the envelope as received, texts replaced by commitments   `event`, `conflict`, `release`
 `sha256`, `size`, `reason` of bytes that are no event             `rejected`
 `advisory` what the broker says of a delivery                     `advisory`
+and of kind `act` what the ledger or its people did (`acts.py`).
 """
 
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from tierproof_contracts.errors import ContractError
 from tierproof_contracts.text import commitment_to, is_text
 
 ENTRY_VERSION = 1
+LARGEST_ENTRY = 0xFFFF  # bytes; what an entry bundle can hold (c2sp.org/tlog-tiles)
 OWN_EVENTS = frozenset({"result.released.v1", "evidence.checkpointed.v1"})
 DEEPEST = 64
 TEXT_MEMBERS = {"text", "salt"}
@@ -34,7 +36,7 @@ _SUBMISSION = re.compile(r"tierproof\.task\.submitted\.v1\.([a-z0-9-]{1,32})\.(\
 _FIELD = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Delivered:
     """A message as the broker delivered it. `stream` is the stream's name, `created` when it was made, both as the broker says."""
 
@@ -44,11 +46,18 @@ class Delivered:
     subject: str
     stored_at: str
     content: bytes
+    _reading: "Said | Advised | Unreadable | None" = field(default=None, compare=False, repr=False)
 
     @property
-    def stream_identity(self) -> str:
+    def stream_identity(self) -> tuple[str, str]:
         """The stream's name and creation time: a stream that was made anew counts from 1 again."""
-        return f"{self.stream}@{self.created}"
+        return self.stream, self.created
+
+    def read(self) -> "Said | Advised | Unreadable":
+        """Read the message, once; see `read`."""
+        if self._reading is None:
+            self._reading = read(self)
+        return self._reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

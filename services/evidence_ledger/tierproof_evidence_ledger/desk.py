@@ -20,14 +20,19 @@ from tierproof_evidence_ledger.store import recorded_in
 
 _log = structlog.get_logger()
 STEERING = ("policy.published.v1", "model.revoked.v1")
+Entry = tuple[int, Mapping[str, Any]]
 TASK_EVENTS = ("task.submitted.v1", "task.accepted.v1", "review.requested.v1", "task.decided.v1")
 
 
 @dataclass(slots=True, kw_only=True)
 class OpenTask:
-    """A task without an outcome, as far as it is known. Deadlines are UTC; `rejected_at` when only unreadable bytes came."""
+    """A task without an outcome, as far as it is known.
+
+    `first_seq` is that of its first entry; deadlines are UTC; `rejected_at` when only unreadable bytes came.
+    """
 
     task_id: str
+    first_seq: int
     submission: Recorded | None = None
     acceptance: Recorded | None = None
     decision: Mapping[str, Any] | None = None
@@ -63,15 +68,19 @@ class Desk:
     revoked: frozenset[str] = frozenset()
     waiting: dict[str, OpenTask] = field(default_factory=dict)
 
-    def learn(self, entry: Mapping[str, Any]) -> frozenset[str]:
+    def learn(self, seq: int, entry: Mapping[str, Any]) -> frozenset[str]:
         """Take in an entry and return the names under which waiting decisions may have missed it."""
         if entry["kind"] == "rejected":
-            self._rejected(entry)
+            self._rejected(seq, entry)
             return frozenset()
         event = entry["event"]
         learner = _LEARNERS.get(event["type"])
-        known_as = learner(self, entry) if learner else None
+        known_as = learner(self, seq, entry) if learner else None
         return frozenset(name for name in (event["id"], known_as) if name)
+
+    def open_from(self, size: int) -> int:
+        """Return the first entry that concerns a task that is still open, `size` when none is."""
+        return min((task.first_seq for task in self.tasks.values()), default=size)
 
     def forget(self, task_id: str) -> None:
         """Take a task with its outcome off the desk."""
@@ -100,41 +109,41 @@ class Desk:
             raise AssertionError("a task on the desk was submitted, accepted, reviewed, decided or rejected")
         return latest + grace if latest < datetime.max.replace(tzinfo=UTC) - grace else latest
 
-    def _task(self, entry: Mapping[str, Any]) -> OpenTask:
+    def _task(self, seq: int, entry: Mapping[str, Any]) -> OpenTask:
         task_id = entry["event"]["data"]["task_id"]
-        task = self.tasks.setdefault(task_id, OpenTask(task_id=task_id))
+        task = self.tasks.setdefault(task_id, OpenTask(task_id=task_id, first_seq=seq))
         if task.first is None:
             task.first = entry["event"]
         if task.deadline is None:
             task.deadline = instant(entry["received_at"]) + self.patience.undated
         return task
 
-    def _rejected(self, entry: Mapping[str, Any]) -> None:
+    def _rejected(self, seq: int, entry: Mapping[str, Any]) -> None:
         if task_id := entry.get("task_id"):
-            task = self.tasks.setdefault(task_id, OpenTask(task_id=task_id))
+            task = self.tasks.setdefault(task_id, OpenTask(task_id=task_id, first_seq=seq))
             task.rejected_at = instant(entry["received_at"])
 
-    def _submitted(self, entry: Mapping[str, Any]) -> str:
-        task, event = self._task(entry), entry["event"]
+    def _submitted(self, seq: int, entry: Mapping[str, Any]) -> str:
+        task, event = self._task(seq, entry), entry["event"]
         task.submission = recorded_in(dict(entry))
         allowed = event["data"].get("time_allowed_ms")
         if allowed is not None and task.acceptance is None:
             task.deadline = instant(entry["received_at"]) + timedelta(milliseconds=allowed)
         return str(event["type"])
 
-    def _accepted(self, entry: Mapping[str, Any]) -> str:
-        task, event = self._task(entry), entry["event"]
+    def _accepted(self, seq: int, entry: Mapping[str, Any]) -> str:
+        task, event = self._task(seq, entry), entry["event"]
         task.acceptance = recorded_in(dict(entry))
         task.deadline = _deadline(entry)
         return str(event["type"])
 
-    def _reviewed(self, entry: Mapping[str, Any]) -> None:
-        self._task(entry).review_deadline = _deadline(entry)
+    def _reviewed(self, seq: int, entry: Mapping[str, Any]) -> None:
+        self._task(seq, entry).review_deadline = _deadline(entry)
 
-    def _decided(self, entry: Mapping[str, Any]) -> None:
-        self._task(entry).decision = entry["event"]
+    def _decided(self, seq: int, entry: Mapping[str, Any]) -> None:
+        self._task(seq, entry).decision = entry["event"]
 
-    def _published(self, entry: Mapping[str, Any]) -> str | None:
+    def _published(self, _seq: int, entry: Mapping[str, Any]) -> str | None:
         data = entry["event"]["data"]
         try:
             document = opened(DsseEnvelope.model_validate(data["envelope"]), data["name"], data["digest"], self.signers)
@@ -147,11 +156,11 @@ class Desk:
             self.grace[data["digest"]] = timedelta(milliseconds=document.grace_ms)
         return str(data["digest"])
 
-    def _revoked(self, entry: Mapping[str, Any]) -> None:
+    def _revoked(self, _seq: int, entry: Mapping[str, Any]) -> None:
         self.revoked |= {entry["event"]["data"]["digest"]}
 
 
-_LEARNERS: dict[str, Callable[[Desk, Mapping[str, Any]], str | None]] = {
+_LEARNERS: dict[str, Callable[[Desk, int, Mapping[str, Any]], str | None]] = {
     "task.submitted.v1": Desk._submitted,  # noqa: SLF001 - this class's own table
     "task.accepted.v1": Desk._accepted,  # noqa: SLF001
     "review.requested.v1": Desk._reviewed,  # noqa: SLF001
@@ -174,8 +183,8 @@ def _deadline(entry: Mapping[str, Any]) -> datetime:
         return instant(entry["received_at"])
 
 
-def laid_out(desk: Desk, steering: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, Any]]) -> Desk:
-    """Return the desk after it has learnt stored entries."""
-    for entry in (*steering, *tasks):
-        desk.learn(entry)
+def laid_out(desk: Desk, steering: Iterable[Entry], tasks: Iterable[Entry]) -> Desk:
+    """Return the desk after it has learnt stored entries, each with its seq."""
+    for seq, entry in (*steering, *tasks):
+        desk.learn(seq, entry)
     return desk

@@ -17,6 +17,10 @@ class Deposed(LedgerError):
     """Another sequencer has taken office."""
 
 
+class NotInOffice(LedgerError):
+    """This process is not the sequencer now, and may not append."""
+
+
 class NotConfigured(LedgerError):
     """A setting that the ledger cannot do without."""
 

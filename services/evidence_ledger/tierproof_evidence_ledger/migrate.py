@@ -2,12 +2,16 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import structlog
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
+from tierproof_evidence_ledger.acts import MIGRATED
 from tierproof_evidence_ledger.errors import MigrationRefused, NotConfigured
+from tierproof_evidence_ledger.fingerprint import parts_of
 from tierproof_evidence_ledger.settings import LedgerSettings
 
 _log = structlog.get_logger()
@@ -44,7 +48,18 @@ def migrate(dsn: str, folder: Path) -> list[str]:
                 )
             _log.info("migration.applied", name=path.name)
             applied_now.append(path.name)
+        _record(connection, applied_now)
     return applied_now
+
+
+def _record(connection: psycopg.Connection[Any], applied_now: list[str]) -> None:
+    """Have the log hold what the schema is made of from now on, unless it is as it was recorded last."""
+    query = "SELECT said -> 'parts' FROM ledger.act WHERE type = %s ORDER BY done_at DESC LIMIT 1"
+    last = connection.execute(query, [MIGRATED]).fetchone()
+    parts = parts_of(connection)
+    if last is None or last[0] != parts:
+        said = Jsonb({"actor": connection.info.user, "migrations": applied_now, "parts": parts})
+        connection.execute("INSERT INTO ledger.act (type, said) VALUES (%s, %s)", [MIGRATED, said])
 
 
 def set_passwords(dsn: str, settings: LedgerSettings) -> None:
@@ -53,6 +68,7 @@ def set_passwords(dsn: str, settings: LedgerSettings) -> None:
         "ledger_writer": settings.writer_password_file,
         "ledger_auditor": settings.auditor_password_file,
         "ledger_eraser": settings.eraser_password_file,
+        "ledger_holder": settings.holder_password_file,
     }
     with psycopg.connect(dsn, autocommit=True) as connection:
         for role, file in files.items():

@@ -7,43 +7,39 @@ from typing import Any
 
 import orjson
 import structlog
-from tierproof_proofs.checkpoint import Checkpoint, sign_checkpoint
+from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.merkle import leaf_hash
-from tierproof_proofs.note import NoteSigner
 
 from tierproof_evidence_ledger import canonical as forms
+from tierproof_evidence_ledger.acts import ALARMING, Act, act_entry
 from tierproof_evidence_ledger.batch import Batch, IngestKey, Outcome
 from tierproof_evidence_ledger.decide import Recorded
 from tierproof_evidence_ledger.desk import Desk
+from tierproof_evidence_ledger.pens import Pens
 from tierproof_evidence_ledger.release import Position, released_event
 from tierproof_evidence_ledger.rulings import PlannedRelease, given_up, planned_releases
 from tierproof_evidence_ledger.sealed import Vault
-from tierproof_evidence_ledger.store import Store, recorded_in
+from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.tree import Tree
 
 _log = structlog.get_logger()
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+ROOM = 1_000_000  # entries for which partitions are made in advance
 
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
-    """A batch in the making: its events with their seq, what waiting decisions may have missed, texts with their tenants."""
+    """A batch in the making: its events with their seq, what waiting decisions may have missed, texts with tenant and task."""
 
-    first_seq: int
     recorded_at: str
-    batch: Batch = field(default_factory=Batch)
+    batch: Batch
     events: dict[str, tuple[Recorded, int]] = field(default_factory=dict)
     arrived: frozenset[str] = frozenset()
-    texts: dict[str, tuple[str, forms.CarriedText]] = field(default_factory=dict)
-
-    @property
-    def next_seq(self) -> int:
-        return self.first_seq + len(self.batch.entries)
+    texts: dict[str, tuple[str, str, forms.CarriedText]] = field(default_factory=dict)
 
     def append(self, entry: bytes) -> int:
-        seq = self.next_seq
-        self.batch.entries.append((seq, entry))
-        return seq
+        self.batch.entries.append(entry)
+        return self.batch.next_seq - 1
 
     def keep(self, message: forms.Delivered, seq: int, disposition: str, event_id: str | None = None) -> None:
         self.batch.keys.append(
@@ -61,20 +57,22 @@ class _Draft:
 class Recorder:
     """Appends batches during one term. After an error it must be thrown away: its memory may be ahead of the database.
 
-    `highest` is the highest recorded position per stream identity, `announced` the last published checkpoint's size and time,
-    `catching_up` a name that decisions stored before this term wait for.
+    `highest` is the highest recorded position per stream, `last_time` that of the newest entry, `checkpoint` the newest committed one,
+    `first_acts` what the term begins with, `catching_up` a name that decisions stored before this term wait for.
     """
 
     store: Store
     tree: Tree
     desk: Desk
     vault: Vault
-    signer: NoteSigner
+    pens: Pens
     term: int
-    highest: dict[str, int]
-    announce_every: timedelta
+    highest: dict[tuple[str, str], int]
+    room: int = 0
+    last_time: datetime = LONG_AGO
+    checkpoint: Checkpoint | None = None
+    first_acts: tuple[Act, ...] = ()
     catching_up: frozenset[str] = frozenset()
-    announced: tuple[int, datetime] = (0, LONG_AGO)
     sweep_every: timedelta = timedelta(0)
     swept_at: datetime = LONG_AGO
     stored_texts: dict[str, None] = field(default_factory=dict)
@@ -85,24 +83,31 @@ class Recorder:
         """The number of committed entries."""
         return self.tree.size
 
-    async def record(self, messages: Sequence[forms.Delivered], now: datetime) -> Batch:
-        """Commit the messages' entries with every release that they, or the time, make possible; return what was appended."""
-        draft = _Draft(first_seq=self.tree.size, recorded_at=written(now))
+    async def record(self, messages: Sequence[forms.Delivered], now: datetime, acts: Sequence[Act] = ()) -> Batch:
+        """Commit the messages' and acts' entries with every release that they, or the time, make possible; return what was appended."""
+        self.last_time = now = max(now, self.last_time)  # a clock that was set back does not set back the log
+        draft = _Draft(recorded_at=written(now), batch=Batch(first_seq=self.tree.size))
+        self._act(draft, self.first_acts)
         await self._take_in(draft, messages)
         fresh = {event_id: recorded for event_id, (recorded, _) in draft.events.items()}
         planned = await planned_releases(self.desk, self.store, fresh, draft.arrived | self.catching_up)
-        planned += self._overdue(now)
+        if now - self.swept_at >= self.sweep_every:
+            self.swept_at = now
+            planned += given_up(self.desk, now)
+            acts = [*acts, *await self.store.acts()]
         self._release(draft, planned)
-        tree = self._grow(draft)
-        self._announce(draft.batch, tree.size, now)
+        self._act(draft, acts)
+        tree, checkpoint = self._grow(draft.batch)
         await self._seal_texts(draft)
         if not draft.batch.is_empty:
+            await self._make_room(tree.size)
             await self.store.commit(draft.batch, self.term)
-        self.tree, self.catching_up = tree, frozenset()
+        self.tree, self.catching_up, self.first_acts = tree, frozenset(), ()
+        self.checkpoint = checkpoint or self.checkpoint
         return draft.batch
 
     async def _take_in(self, draft: _Draft, messages: Sequence[forms.Delivered]) -> None:
-        readings = [(message, forms.read(message)) for message in await self._not_yet_recorded(messages)]
+        readings = [(message, message.read()) for message in await self._not_yet_recorded(messages)]
         ids = [reading.event_id for _, reading in readings if isinstance(reading, forms.Said)]
         seqs = await self.store.seqs_of(ids)
         known = {event_id: (event, seqs[event_id]) for event_id, event in (await self.store.events(seqs)).items()}
@@ -132,35 +137,33 @@ class Recorder:
         if earlier and earlier[0].digest == said.digest:
             draft.keep(message, earlier[1], "duplicate")
             return
-        seq = draft.append(forms.entry_of(message, said, "conflict" if earlier else "event", draft.recorded_at))
-        tenant = str(said.data.get("tenant", ""))
-        draft.texts |= {text.commitment: (tenant, text) for text in said.texts}
+        content = forms.entry_of(message, said, "conflict" if earlier else "event", draft.recorded_at)
+        if len(content) > forms.LARGEST_ENTRY:
+            self._take_unreadable(draft, message, forms.Unreadable(reason=f"an entry of {len(content)} bytes"))
+            return
+        seq = draft.append(content)
+        tenant, task_id = str(said.data.get("tenant", "")), str(said.data.get("task_id", ""))
+        draft.texts |= {text.commitment: (tenant, task_id, text) for text in said.texts}
         if earlier:
             draft.keep(message, seq, "conflict")
             _log.warning("event.conflict", event_id=said.event_id, event_type=said.event_type, seq=seq)
             return
         draft.keep(message, seq, "recorded", said.event_id)
         entry = {"kind": "event", "received_at": message.stored_at, "event": said.envelope}
-        draft.events[said.event_id] = (recorded_in(entry), seq)
-        draft.arrived |= self.desk.learn(entry)
+        draft.events[said.event_id] = (_recorded(said), seq)
+        draft.arrived |= self.desk.learn(seq, entry)
 
     def _take_unreadable(self, draft: _Draft, message: forms.Delivered, reading: forms.Unreadable) -> None:
         content = forms.entry_of(message, reading, "rejected", draft.recorded_at)
-        draft.keep(message, draft.append(content), "rejected")
-        self.desk.learn(orjson.loads(content))
+        seq = draft.append(content)
+        draft.keep(message, seq, "rejected")
+        self.desk.learn(seq, orjson.loads(content))
         _log.warning("message.rejected", stream=message.stream, stream_seq=message.sequence, reason=reading.reason)
 
-    def _overdue(self, now: datetime) -> list[PlannedRelease]:
-        """Give up tasks whose time is over, looking once per `sweep_every`."""
-        if now - self.swept_at < self.sweep_every:
-            return []
-        self.swept_at = now
-        return given_up(self.desk, now)
-
     def _release(self, draft: _Draft, planned: Sequence[PlannedRelease]) -> None:
-        size = draft.next_seq + len(planned)
+        size = draft.batch.next_seq + len(planned)
         for plan in planned:
-            at = Position(log=self.signer.name, index=draft.next_seq, size=size)
+            at = Position(log=self.pens.origin, index=draft.batch.next_seq, size=size)
             event = released_event(plan.task, plan.outcome, plan.because, at, draft.recorded_at)
             seq = draft.append(forms.release_entry(event, plan.review, draft.recorded_at))
             decision: Mapping[str, Any] | None = plan.task.decision
@@ -173,32 +176,54 @@ class Recorder:
             draft.batch.outcomes.append(outcome)
             draft.batch.outbox.append(("release", seq))
 
-    def _grow(self, draft: _Draft) -> Tree:
-        leaves = [leaf_hash(content) for _, content in draft.batch.entries]
-        tree, draft.batch.tiles = self.tree.grown(leaves)
-        if leaves:
-            checkpoint = Checkpoint(origin=self.signer.name, size=tree.size, root=tree.frontier.root())
-            draft.batch.checkpoint = (tree.size, sign_checkpoint(checkpoint, self.signer), b"".join(leaves))
-        return tree
+    def _act(self, draft: _Draft, acts: Sequence[Act]) -> None:
+        for act in acts:
+            seq = draft.append(act_entry(act, draft.recorded_at))
+            draft.batch.acts[act.act_id] = seq
+            if act.in_database:
+                draft.batch.database_acts.append((act.act_id, seq))
+            if act.type in ALARMING:
+                _log.warning("ledger.act", type=act.type, seq=seq)
 
-    def _announce(self, batch: Batch, size: int, now: datetime) -> None:
-        last_size, last_time = self.announced
-        if size > last_size and now - last_time >= self.announce_every:
-            batch.outbox.append(("checkpoint", size))
-            self.announced = (size, now)
+    def _grow(self, batch: Batch) -> tuple[Tree, Checkpoint | None]:
+        leaves = [leaf_hash(content) for content in batch.entries]
+        if not leaves:
+            return self.tree, None
+        tree, batch.tiles = self.tree.grown(leaves)
+        checkpoint = Checkpoint(origin=self.pens.origin, size=tree.size, root=tree.frontier.root())
+        batch.checkpoint = (tree.size, self.pens.sign(checkpoint), b"".join(leaves))
+        return tree, checkpoint
+
+    async def _make_room(self, size: int) -> None:
+        """Have partitions well before they are needed."""
+        if size + ROOM // 2 > self.room:
+            self.room = size + ROOM
+            await self.store.make_room(self.room)
 
     async def _seal_texts(self, draft: _Draft) -> None:
         new = {name: carried for name, carried in draft.texts.items() if name not in self.stored_texts}
-        tenants = sorted({tenant for tenant, _ in new.values()})
-        keys = await self.store.text_keys(tenants)
-        for tenant in tenants:
+        by_tenant: dict[str, list[tuple[str, forms.CarriedText]]] = {}
+        for tenant, task_id, text in new.values():
+            by_tenant.setdefault(tenant, []).append((task_id, text))
+        keys = await self.store.text_keys(sorted(by_tenant))
+        for tenant, texts in sorted(by_tenant.items()):
             if tenant not in keys:
                 keys[tenant] = self.vault.new_key(tenant)
                 draft.batch.text_keys.append(keys[tenant])
-        draft.batch.texts = [self.vault.seal(text, keys[tenant]) for tenant, text in new.values()]
+            draft.batch.texts += self.vault.seal(texts, keys[tenant])
         self.stored_texts |= dict.fromkeys(new)
         while len(self.stored_texts) > self.texts_remembered:
             del self.stored_texts[next(iter(self.stored_texts))]
+
+
+def _recorded(said: forms.Said) -> Recorded:
+    return Recorded(
+        event_id=said.event_id,
+        event_type=said.event_type,
+        digest=said.digest,
+        data=said.data,
+        cause=said.envelope.get("causationid"),
+    )
 
 
 def written(moment: datetime) -> str:

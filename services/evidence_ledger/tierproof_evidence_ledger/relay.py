@@ -80,7 +80,7 @@ class Relay:
         return envelope_of(ResultReleasedV1).model_validate(await self._opened(event))
 
     async def _checkpoint(self, size: int) -> Envelope[Any]:
-        note = await self._store.checkpoint(size)
+        note = await self._store.published_checkpoint(size)
         checkpoint = parse_checkpoint(parse_note(note.encode()).text)
         data = EvidenceCheckpointedV1(log=checkpoint.origin, size=size, note=note)
         return envelope_of(EvidenceCheckpointedV1)(

@@ -1,17 +1,21 @@
-"""Texts at rest: AES-256-GCM (NIST SP 800-38D) under a key per tenant, which is itself wrapped by a key file.
+"""Texts at rest: AES-256-GCM (NIST SP 800-38D) under a key per task, derived (HKDF-Expand, RFC 5869) from the key of its tenant.
 
-Erasing a tenant's wrapped key makes its texts noise for ever; commitments and proofs stay as they are.
+The tenant's key is random and wrapped by a key file. Erasing it makes the tenant's texts noise for ever; commitments and proofs
+stay as they are.
 """
 
 import json
 import os
 import secrets
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from tierproof_contracts.text import Text, commitment_to
 from tierproof_proofs.keys import write_secret
 
@@ -34,10 +38,11 @@ class WrappedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedText:
-    """A text under a tenant's key, bound to its commitment."""
+    """A text under its task's key, bound to its commitment."""
 
     commitment: str
     tenant: str
+    task_id: str
     key_id: uuid.UUID
     nonce: bytes
     ciphertext: bytes
@@ -68,19 +73,34 @@ class Vault:
         wrapped = nonce + self._wrapping.encrypt(nonce, key, _bound(key_id, tenant))
         return WrappedKey(key_id=key_id, tenant=tenant, wrapped=wrapped)
 
-    def seal(self, carried: CarriedText, key: WrappedKey) -> SealedText:
-        """Encrypt a text and its salt."""
-        nonce = os.urandom(NONCE_SIZE)
-        plain = json.dumps([carried.text, carried.salt]).encode()
-        ciphertext = self._key(key).encrypt(nonce, plain, carried.commitment.encode())
-        return SealedText(
-            commitment=carried.commitment, tenant=key.tenant, key_id=key.key_id, nonce=nonce, ciphertext=ciphertext
-        )
+    def seal(self, carried: Iterable[tuple[str, CarriedText]], key: WrappedKey) -> list[SealedText]:
+        """Encrypt texts of a tenant with their salts, each under the key of its task; `carried` are (task id, text)."""
+        tenant_key = self._unwrapped(key)
+        ciphers: dict[str, AESGCM] = {}
+        sealed = []
+        for task_id, text in carried:
+            if task_id not in ciphers:
+                ciphers[task_id] = _cipher_of(tenant_key, task_id)
+            nonce = os.urandom(NONCE_SIZE)
+            plain = json.dumps([text.text, text.salt]).encode()
+            ciphertext = ciphers[task_id].encrypt(nonce, plain, text.commitment.encode())
+            sealed.append(
+                SealedText(
+                    commitment=text.commitment,
+                    tenant=key.tenant,
+                    task_id=task_id,
+                    key_id=key.key_id,
+                    nonce=nonce,
+                    ciphertext=ciphertext,
+                )
+            )
+        return sealed
 
     def open(self, sealed: SealedText, key: WrappedKey) -> Text:
         """Decrypt a text and check its commitment; raises TextUnreadable."""
         try:
-            plain = self._key(key).decrypt(sealed.nonce, sealed.ciphertext, sealed.commitment.encode())
+            cipher = _cipher_of(self._unwrapped(key), sealed.task_id)
+            plain = cipher.decrypt(sealed.nonce, sealed.ciphertext, sealed.commitment.encode())
         except InvalidTag:
             raise TextUnreadable(f"{sealed.commitment}: the stored text was altered, or the key is another") from None
         text, salt = json.loads(plain)
@@ -88,13 +108,18 @@ class Vault:
             raise TextUnreadable(f"{sealed.commitment}: the stored text is another one")
         return Text(text=text, salt=salt)
 
-    def _key(self, key: WrappedKey) -> AESGCM:
+    def _unwrapped(self, key: WrappedKey) -> bytes:
         """Unwrap a key, each time anew: an erased one must not live on in memory."""
         nonce, wrapped = key.wrapped[:NONCE_SIZE], key.wrapped[NONCE_SIZE:]
         try:
-            return AESGCM(self._wrapping.decrypt(nonce, wrapped, _bound(key.key_id, key.tenant)))
+            return self._wrapping.decrypt(nonce, wrapped, _bound(key.key_id, key.tenant))
         except InvalidTag:
             raise TextUnreadable(f"key {key.key_id}: wrapped by another key file, or altered") from None
+
+
+def _cipher_of(tenant_key: bytes, task_id: str) -> AESGCM:
+    derived = HKDFExpand(algorithm=hashes.SHA256(), length=KEY_SIZE, info=b"tierproof text key v1/" + task_id.encode())
+    return AESGCM(derived.derive(tenant_key))
 
 
 def _bound(key_id: uuid.UUID, tenant: str) -> bytes:

@@ -15,10 +15,11 @@ from tierproof_bus.messages import Raw
 from tierproof_contracts.topology import consumers_of
 from tierproof_proofs.errors import ProofError
 
+from tierproof_evidence_ledger.apart import verified_apart
 from tierproof_evidence_ledger.errors import Corrupted, LedgerError
 from tierproof_evidence_ledger.questions import Answers, serve_questions
 from tierproof_evidence_ledger.sequencer import SERVICE, Sequencer
-from tierproof_evidence_ledger.settings import LedgerSettings
+from tierproof_evidence_ledger.settings import LedgerSettings, trust_of
 from tierproof_evidence_ledger.together import first_ended
 
 _log = structlog.get_logger()
@@ -30,7 +31,8 @@ async def serve(settings: LedgerSettings, stop: asyncio.Event) -> int:
     link = Link(SERVICE, settings)
     try:
         sequencer = Sequencer(settings, link)
-        answers = Answers(settings.auditor_dsn, sequencer.verifier_key)
+        trust_of(settings)
+        answers = Answers(settings.auditor_dsn, verified_apart, sequencer.note)
     except (LedgerError, BusError, ProofError) as error:
         _log.error("service.refused_to_start", reason=error.diagnosis())
         return COULD_NOT_START
@@ -62,6 +64,8 @@ async def _until_done(
     except Corrupted as error:
         _log.error("ledger.corrupted", reason=error.diagnosis())
         return LEDGER_CORRUPTED
+    finally:
+        answers.close()
     return LOST_CONSUMERS if first else STOPPED
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 from tierproof_bus.settings import BusSettings
+from tierproof_proofs.trust import Trust
 
 from tierproof_evidence_ledger.errors import NotConfigured
 
@@ -36,17 +37,40 @@ class LedgerSettings(BusSettings):
     log_name: str = Field(
         default="tierproof.local/ledger", max_length=200, description="the origin line of checkpoints"
     )
-    log_key_file: Path | None = Field(
-        default=None, description="Ed25519 key that signs checkpoints, made at first start"
+    log_key: str | None = Field(
+        default=None,
+        description="Ed25519 key that signs checkpoints: a file, made at first start, or a pkcs11: URI (RFC 7512)",
+    )
+    next_log_key: str | None = Field(default=None, description="the key to which the log goes over, as `log_key`")
+    log_key_overlap: int = Field(
+        default=10_000, ge=1, description="entries for which the old key goes on signing beside the new one"
+    )
+    log_pq_key_file: Path | None = Field(
+        default=None, description="ML-DSA-44 key that signs published checkpoints as well, made at first start"
     )
     text_key_file: Path | None = Field(
         default=None, description="32-byte key that wraps the keys of texts, made at first start"
     )
 
+    mirror: Path | None = Field(
+        default=None,
+        description="folder on another volume that gets a second copy of every entry (c2sp.org/tlog-tiles)",
+    )
+    witness_policy: Path | None = Field(
+        default=None, description="witnesses with their URLs and the quorum (c2sp.org/tlog-policy)"
+    )
+    tsa_url: str | None = Field(default=None, description="RFC 3161 time-stamp authority")
+    tsa_certificates: Path | None = Field(default=None, description="PEM certificates of that authority")
+    tsa_seconds: float = Field(default=10, gt=0, description="how long that authority may take")
+    tsa_largest_reply: int = Field(default=65_536, ge=1024, description="bytes that its reply may have")
+    stamp_minutes: float = Field(default=60, gt=0, description="time between two time stamps of a checkpoint")
+    clock_minutes: float = Field(default=60, gt=0, description="time between two records of what the clocks say")
+    verify_hours: float = Field(default=24, gt=0, description="time between two deep verifications")
+
     batch_events: int = Field(default=512, ge=1, le=4096)
     batch_ms: Milliseconds = Field(default=15, description="how long a batch that is not full waits for more")
     relayed_at_once: int = Field(default=32, ge=1, le=1024, description="results and checkpoints published together")
-    announce_ms: Milliseconds = Field(default=1000, description="least time between two published checkpoints")
+    announce_ms: Milliseconds = Field(default=500, description="time between two published checkpoints")
     sweep_ms: Milliseconds = Field(default=1000, description="how often overdue tasks are looked for")
     grace_ms: Milliseconds = Field(
         default=30_000, description="grace after a deadline where no routing policy is known that names one"
@@ -58,6 +82,7 @@ class LedgerSettings(BusSettings):
     writer_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_writer")
     auditor_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_auditor")
     eraser_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_eraser")
+    holder_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_holder")
     migrations: Path | None = Field(default=None, description="folder of SQL migrations; default: the ones delivered")
 
     @property
@@ -75,12 +100,31 @@ class LedgerSettings(BusSettings):
         """The DSN of whoever may migrate; raises NotConfigured."""
         return _dsn(self.pg_owner_dsn, self.pg_owner_dsn_file, "TIERPROOF_PG_OWNER_DSN")
 
-    def key_file(self, which: str) -> Path:
-        """Return the path of `log_key_file` or `text_key_file`; raises NotConfigured."""
-        path: Path | None = getattr(self, which)
-        if path is None:
-            raise NotConfigured(f"{PREFIX}{which.upper()} is not set: name a file that only this service reads")
-        return path
+    @property
+    def log_key_place(self) -> str:
+        """Where the key of the log is; raises NotConfigured."""
+        if self.log_key is None:
+            raise NotConfigured(
+                f"{PREFIX}LOG_KEY is not set: name a file that only this service reads, or a pkcs11: URI"
+            )
+        return self.log_key
+
+    @property
+    def text_key_place(self) -> Path:
+        """The file that wraps the keys of texts; raises NotConfigured."""
+        if self.text_key_file is None:
+            raise NotConfigured(f"{PREFIX}TEXT_KEY_FILE is not set: name a file that only this service reads")
+        return self.text_key_file
+
+
+def trust_of(settings: LedgerSettings) -> Trust:
+    """Return whom this ledger's verification believes; raises NotConfigured and Malformed."""
+    if settings.trust_file is None:
+        raise NotConfigured("TIERPROOF_TRUST_FILE is not set: name the file with the public keys that readers believe")
+    try:
+        return Trust.from_json(settings.trust_file.read_bytes())
+    except OSError as error:
+        raise NotConfigured(f"TIERPROOF_TRUST_FILE: {error.strerror}") from None
 
 
 def _dsn(given: str | None, file: Path | None, name: str) -> str:

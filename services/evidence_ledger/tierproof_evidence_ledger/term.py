@@ -1,17 +1,22 @@
-"""A sequencer's term of office: the lock, the tree that must agree with the last checkpoint, and the desk."""
+"""A sequencer's term of office: the lock, the tree that must agree with the last checkpoint, the keys that sign now, and the desk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
-from tierproof_proofs.checkpoint import open_checkpoint
+from tierproof_proofs.checkpoint import Checkpoint
+from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Verifier
+from tierproof_proofs.log_key import LogKey, open_checkpoint
 from tierproof_proofs.note import NoteSigner
 
-from tierproof_evidence_ledger.desk import STEERING, TASK_EVENTS, Desk, Patience, laid_out
+from tierproof_evidence_ledger import opening
+from tierproof_evidence_ledger.acts import ROTATED
+from tierproof_evidence_ledger.desk import STEERING, TASK_EVENTS, Desk, Patience, instant, laid_out
 from tierproof_evidence_ledger.errors import Corrupted
+from tierproof_evidence_ledger.pens import Pens, after, pens, rotation
 from tierproof_evidence_ledger.recorder import LONG_AGO, Recorder
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.store import Store
@@ -23,28 +28,33 @@ AT_START = frozenset({"start of term"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """What a sequencer brings to its office: keys, patience, and how often it publishes a checkpoint and looks for overdue tasks."""
+    """What a sequencer brings to its office: keys, patience, and how often it looks for overdue tasks.
+
+    `next_signer` is the key to which the log goes over, unless it has; the old one signs for `overlap` entries more.
+    """
 
     signer: NoteSigner
     vault: Vault
     signers: Mapping[str, Verifier]
     patience: Patience
-    announce_every: timedelta
     holder: str
     sweep_every: timedelta = timedelta(0)
+    next_signer: NoteSigner | None = None
+    post_quantum: Cosigner | None = None
+    overlap: int = 0
 
 
-async def checked_tree(store: Store, signer: NoteSigner) -> Tree:
+async def checked_tree(store: Store, keys: Sequence[LogKey]) -> Tree:
     """Rebuild the tree and compare it with the last checkpoint; raises Corrupted, and then nothing may be written."""
-    size = await store.size()
-    note = await store.last_checkpoint()
-    tree = await store.tree(size)
+    size = await opening.size(store)
+    note = await opening.last_checkpoint(store)
+    tree = await opening.tree_of(store, size)
     if note is None:
         if size:
             raise Corrupted(f"{size} entries and no checkpoint: run `verify`")
         return tree
     try:
-        checkpoint = open_checkpoint(note.encode(), signer.verifier_key)
+        checkpoint = open_checkpoint(note.encode(), keys)
     except ProofError as error:
         raise Corrupted(f"the last checkpoint cannot be trusted: {error.diagnosis()}; run `verify`") from None
     if (checkpoint.size, checkpoint.root) != (size, tree.frontier.root()):
@@ -55,25 +65,56 @@ async def checked_tree(store: Store, signer: NoteSigner) -> Tree:
 
 
 async def begin(store: Store, office: Office) -> Recorder:
-    """Begin a term on a store; the caller holds the office's lock on another connection. Raises Corrupted."""
+    """Begin a term on a store; the caller holds the office's lock on another connection. Raises Corrupted and NotConfigured."""
     term = await store.take_term(office.holder)
-    tree = await checked_tree(store, office.signer)
+    signing = await _pens(store, office)
+    tree = await checked_tree(store, signing.keys)
     desk = Desk(signers=office.signers, patience=office.patience)
-    laid_out(desk, await store.steering(STEERING), await store.open_tasks(TASK_EVENTS))
+    published = await opening.last_published(store)
+    open_tasks = await opening.open_tasks(store, TASK_EVENTS, published[2] if published else 0)
+    laid_out(desk, await opening.entries_of(store, STEERING), open_tasks)
     for task in desk.tasks.values():
         if task.decision is not None:
             desk.wait(task, AT_START)  # what it waited for may have been stored since
-    _log.info("term.begun", term=term, size=tree.size, open_tasks=len(desk.tasks))
-    return Recorder(
+    store.stream_ids, highest = await opening.positions(store)
+    recorder = Recorder(
         store=store,
         tree=tree,
         desk=desk,
         vault=office.vault,
-        signer=office.signer,
+        pens=signing,
         term=term,
-        highest=await store.highest_positions(),
-        announce_every=office.announce_every,
+        highest=highest,
+        last_time=await _last_time(store, tree.size),
+        checkpoint=Checkpoint(origin=signing.origin, size=tree.size, root=tree.frontier.root()) if tree.size else None,
         sweep_every=office.sweep_every,
         catching_up=AT_START,
-        announced=(await store.announced_size(), LONG_AGO),
     )
+    await _go_over(recorder, office)
+    _log.info("term.begun", term=term, size=tree.size, open_tasks=len(desk.tasks))
+    return recorder
+
+
+async def _pens(store: Store, office: Office) -> Pens:
+    signers = (office.signer,) if office.next_signer is None else (office.signer, office.next_signer)
+    rotations = [entry["event"]["data"] for _, entry in await opening.entries_of(store, [ROTATED])]
+    return pens(signers, rotations, office.post_quantum)
+
+
+async def _last_time(store: Store, size: int) -> datetime:
+    if size == 0:
+        return LONG_AGO
+    return instant(opening.loaded(await store.entry(size - 1))["recorded_at"])
+
+
+async def _go_over(recorder: Recorder, office: Office) -> None:
+    """Begin to sign with the next key as well, unless the log does so already: the act is the first entry of the term."""
+    if office.next_signer is None:
+        return
+    key = office.next_signer.verifier_key
+    if key in [each.key for each in recorder.pens.keys]:
+        return
+    act = rotation(recorder.pens, key, recorder.size, office.overlap)
+    recorder.first_acts = (act,)
+    recorder.pens = after(recorder.pens, act)
+    _log.warning("log_key.rotated", to=key.label, size=recorder.size, until=act.data["until_old"])

@@ -10,10 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 from tierproof_contracts.canonical import canonical_json
+from tierproof_contracts.documents import FleetManifest, ModelRevokedV1
+from tierproof_contracts.inference import AdapterPin
 from tierproof_evidence_ledger.errors import LedgerError
 from tierproof_evidence_ledger.findings import Report
 from tierproof_evidence_ledger.questions import Answers, asker_of
-from tierproof_evidence_ledger.testing import answered_task
+from tierproof_evidence_ledger.testing import REVIEWERS, answered_task, enveloped, published
 from tierproof_evidence_ledger.testing_log import Stock, entry_about
 from tierproof_proofs.keys import Ed25519Signer
 from tierproof_proofs.log_key import LogKey
@@ -231,7 +233,7 @@ async def pages_of(asked: Ledger, name: str, member: str, **question: Any) -> li
         question["after"] = found[-1].get("index", found[-1].get("size"))
 
 
-@pytest.mark.requirement("LED-export")
+@pytest.mark.requirement("LED-query")
 async def test_an_export_carries_the_log_and_its_tree(ledger: Any) -> None:
     with psycopg.connect(ledger.dsn()) as connection:
         asked = Ledger(ledger.dsn, connection, page_bytes=40_000)
@@ -265,7 +267,7 @@ async def test_an_export_carries_the_log_and_its_tree(ledger: Any) -> None:
     assert range_root(0, size, lambda height, at: root_of(leaves[at << height : (at + 1) << height])) == root_of(leaves)
 
 
-@pytest.mark.requirement("LED-export")
+@pytest.mark.requirement("LED-query")
 async def test_a_page_goes_on_only_with_its_own_export(asked: Ledger) -> None:
     asked.tasks(1, 2)
     first = await asked.ask("export-entries", tenant="acme", limit=2)
@@ -341,3 +343,49 @@ async def test_many_ask_at_once(asked: Ledger) -> None:
     asked.tasks(1, 2)
     found = await asyncio.gather(*(asked.ask("proof", index=index % 10) for index in range(40)))
     assert [proof["index"] for proof in found] == [index % 10 for index in range(40)]
+
+
+@pytest.mark.requirement("LED-append")
+async def test_the_history_of_every_kind_of_record(asked: Ledger) -> None:
+    weights = "sha256:" + "1" * 64
+    manifest = FleetManifest(version="1", tiers={}, adapters={"a": AdapterPin(name="a", digest=weights)})
+    more = REVIEWERS.model_copy(update={"version": "2"})
+    revoked = enveloped(ModelRevokedV1(digest=weights, reason="unsafe", revoked_by="grace"))
+    for event in (published(REVIEWERS), published(manifest), published(more), revoked):
+        asked.record(lambda at, n, event=event: entry_about(event, at, n))
+    held = {"actor": "ledger_holder", "tenant": "acme", "reason": "litigation", "hold": "h1"}
+    erased = {"actor": "ledger_eraser", "tenant": "acme", "reason": "art. 17", "keys": ["k1", "k2"]}
+    rotated = {"actor": "operator", "key": "new+key", "old": "old+key", "from": 10, "until_old": 12}
+    for name, data in (("held", held), ("unheld", held | {"reason": "over"}), ("erased", erased), ("rotated", rotated)):
+        asked.record(lambda at, n, name=name, data=data: act(data, n, at, f"ledger.{name}.v1"))
+    story = asked.tasks(1, safety_class="C")[0]
+
+    async def told(record: str, **how: Any) -> list[tuple[Any, ...]]:
+        rows = (await asked.ask("history", record=record, **how))["rows"]
+        return [(row["index"], row["who"], row.get("old"), row["new"], row.get("why")) for row in rows]
+
+    assert await told("document:reviewers") == [
+        (0, "tests", None, REVIEWERS.digest(), None),
+        (2, "tests", REVIEWERS.digest(), more.digest(), None),
+    ]
+    changed = (await asked.ask("history", record="document:reviewers", after=0))["rows"][0]["changes"]
+    assert changed == [{"member": "version", "old": "1", "new": "2"}]
+    assert await told("document:routing-policy") == []
+    assert await told(f"model:{weights}") == [
+        (1, "tests", "not listed", "in good standing", None),
+        (3, "grace", "in good standing", "revoked", "unsafe"),
+    ]
+    assert await told("texts:acme") == [
+        (4, "ledger_holder", "readable", "held (1)", "litigation"),
+        (5, "ledger_holder", "held (1)", "not held", "over"),
+        (6, "ledger_eraser", "not held", "erased (2 keys)", "art. 17"),
+    ]
+    assert await told("texts:globex") == []
+    signs = "signs from 10 on, the old one until 12"
+    assert await told("log-key") == [(7, "operator", "old+key", "new+key", signs)]
+    states = [row[3] for row in await told(f"task:{story.task_id}")]
+    assert states[:4] == ["submitted", "accepted", "asking tier s", "tier s: completed"]
+    assert states[-3:] == ["waiting for a person", "a person's word: confirm", "decided: accepted"]
+    assert [row[3] for row in await told(f"task:{story.task_id}", limit=2, after=9)] == states[2:4]
+    assert len(await told("texts:acme", as_of=5)) == 1
+    assert [row[2] for row in await told(f"task:{story.task_id}", after=8, limit=1)] == ["submitted"]

@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 
 
 def _kinds(ledger: Any) -> list[tuple[Any, ...]]:
-    return list(ledger.rows("SELECT kind, event_type FROM ledger.entry ORDER BY seq"))
+    return list(ledger.rows("SELECT kind, event_type FROM ledger.v_entry ORDER BY seq"))
 
 
 @pytest.mark.requirement("LED-append")
@@ -65,7 +65,7 @@ async def test_class_c_waits_for_the_reviewers_document(recorder: Recorder, ledg
     assert ledger.rows("SELECT * FROM ledger.outcome") == []
     await recorder.record(streams.deliver([published(REVIEWERS)]), NOW)
     assert ledger.rows("SELECT status FROM ledger.outcome") == [("answered",)]
-    entry = orjson.loads(ledger.rows("SELECT canonical FROM ledger.entry WHERE kind = 'release'")[0][0])
+    entry = orjson.loads(ledger.rows("SELECT canonical FROM ledger.v_entry WHERE kind = 'release'")[0][0])
     assert entry["review"]["signer"] == "ada"
 
 
@@ -120,6 +120,6 @@ async def test_an_overdue_task_is_released_as_a_failure_once(
     await restarted.record([], late)
     await restarted.record(streams.deliver([story["inference.settled.v1"]]), late)
     await restarted.record([], late)
-    entry = orjson.loads(ledger.rows("SELECT canonical FROM ledger.entry WHERE kind = 'release'")[0][0])
+    entry = orjson.loads(ledger.rows("SELECT canonical FROM ledger.v_entry WHERE kind = 'release'")[0][0])
     assert entry["event"]["data"]["outcome"]["code"] == "undecided"
     assert story["inference.settled.v1"].id in entry["event"]["data"]["because"]

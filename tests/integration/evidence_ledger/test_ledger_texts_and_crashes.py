@@ -20,13 +20,14 @@ from tierproof_embedded.testing import NatsServer, PostgresServer
 from tierproof_evidence_ledger.errors import Deposed, MigrationRefused
 from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.recorder import Recorder
-from tierproof_evidence_ledger.settings import LedgerSettings
+from tierproof_evidence_ledger.settings import LedgerSettings, trust_of
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.term import Office, begin
 from tierproof_evidence_ledger.testing import answered_task
 from tierproof_evidence_ledger.testing_streams import Streams
 from tierproof_evidence_ledger.verify import verify
 from tierproof_proofs.log_key import LogKey
+from tierproof_proofs.trust import Trust
 
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 CANARY = "canary-77aa31"
@@ -43,7 +44,7 @@ async def test_no_text_is_stored_in_clear(own_postgres: PostgresServer, office: 
     await store.close()
     with psycopg.connect(own_postgres.dsn(), autocommit=True) as connection:
         connection.execute("CHECKPOINT")
-        assert connection.execute("SELECT count(*) FROM ledger.outbox").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM ledger.outbox").fetchone() == (1,)
     own_postgres.stop()
     files = [path for path in own_postgres.cluster.folder.rglob("*") if path.is_file()]
     assert any("pg_wal" in path.parts for path in files)
@@ -69,7 +70,7 @@ async def test_erasing_a_key_makes_texts_noise_and_leaves_every_proof(
     assert ledger.rows("SELECT tenant, reason, erased_by FROM ledger.v_erasure", role="ledger_auditor") == [
         ("acme", "asked by the tenant", "ledger_eraser")
     ]
-    assert verify(ledger.dsn("ledger_auditor"), [LogKey(key=office.signer.verifier_key)]).faults == []
+    assert verify(ledger.dsn("ledger_auditor"), Trust(log_keys=(LogKey(key=office.signer.verifier_key),))).faults == []
     await recorder.record(streams.deliver(answered_task(2).events), NOW)
     later = answered_task(2)["task.submitted.v1"].data.prompt.ref().commitment
     text, key = await recorder.store.text(later) or (None, None)
@@ -193,6 +194,4 @@ async def test_killing_the_ledger_again_and_again_costs_nothing(
     client = await nats.connect(broker.url)
     assert (await client.jetstream().stream_info("RESULT")).state.messages == count
     await client.close()
-    from tierproof_evidence_ledger.sequencer import office_of  # noqa: PLC0415 - reads the key that the processes made
-
-    assert verify(ledger.dsn("ledger_auditor"), [LogKey(key=office_of(settings).signer.verifier_key)]).faults == []
+    assert verify(ledger.dsn("ledger_auditor"), trust_of(settings)).faults == []

@@ -1,6 +1,7 @@
 """The tree comes back from its tiles, texts come back from the vault, and neither from anything else."""
 
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def _carried(words: str) -> CarriedText:
 def test_a_sealed_text_comes_back(words: str) -> None:
     vault = Vault(bytes(32))
     key = vault.new_key("acme")
-    sealed = vault.seal(_carried(words), key)
+    (sealed,) = vault.seal([("acme_1", _carried(words))], key)
     assert Vault(bytes(32)).open(sealed, key).text == words
     assert not words or words.encode() not in sealed.ciphertext or len(words) < 4
 
@@ -82,15 +83,11 @@ def test_a_sealed_text_comes_back(words: str) -> None:
 def test_a_text_does_not_open_under_another_key_or_name() -> None:
     vault, other = Vault(bytes(32)), Vault(b"1" * 32)
     key, foreign = vault.new_key("acme"), vault.new_key("globex")
-    sealed = vault.seal(_carried("words"), key)
-    moved = type(sealed)(
-        commitment=_carried("other").commitment,
-        tenant="acme",
-        key_id=key.key_id,
-        nonce=sealed.nonce,
-        ciphertext=sealed.ciphertext,
-    )
-    for opener, text, with_key in ((vault, sealed, foreign), (other, sealed, key), (vault, moved, key)):
+    (sealed,) = vault.seal([("acme_1", _carried("words"))], key)
+    renamed = replace(sealed, commitment=_carried("other").commitment)
+    moved = replace(sealed, task_id="acme_2")
+    attempts = ((vault, sealed, foreign), (other, sealed, key), (vault, renamed, key), (vault, moved, key))
+    for opener, text, with_key in attempts:
         with pytest.raises(TextUnreadable):
             opener.open(text, with_key)
 
@@ -128,5 +125,5 @@ def test_a_strange_deadline_harms_nobody(deadline: str) -> None:
         "type": "task.accepted.v1",
         "data": {"task_id": task_id, "deadline": deadline, "policy": "p"},
     }
-    desk.learn({"kind": "event", "received_at": "2026-11-01T12:00:00Z", "event": event})
+    desk.learn(0, {"kind": "event", "received_at": "2026-11-01T12:00:00Z", "event": event})
     assert isinstance(desk.overdue(datetime(2026, 11, 1, 13, tzinfo=UTC)), list)

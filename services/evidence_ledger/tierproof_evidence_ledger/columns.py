@@ -1,0 +1,101 @@
+"""What an entry's query columns must hold, computed anew from its bytes and written as the auditor's view is asked to write them."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+NAMES = (
+    "kind",
+    "event_id",
+    "event_type",
+    "task_id",
+    "tenant",
+    "actor",
+    "safety_class",
+    "digests",
+    "occurred_at",
+    "recorded_at",
+)
+_ABSENT, _SEPARATOR = "\x01", "\x02"  # characters that no column of an honest entry holds
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_WHOLE = 19  # characters of a time without its fraction
+
+
+def _written(name: str) -> str:
+    if name.endswith("_at"):
+        return f"(extract(epoch FROM {name}) * 1000000)::bigint::text"
+    return f"array_to_string({name}, ',')" if name == "digests" else name
+
+
+AS_ONE = (
+    "concat_ws(E'\\x02', " + ", ".join(f"coalesce({_written(name)}, E'\\x01')" for name in NAMES) + ")"
+)  # an SQL expression over the columns of ledger.v_entry
+
+
+def as_one(entry: Mapping[str, Any]) -> str:
+    """Return what `AS_ONE` gives for an untouched entry; raises what a malformed entry raises."""
+    return _SEPARATOR.join(_ABSENT if value is None else value for value in values(entry))
+
+
+def values(entry: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """Return the columns of an entry in the order of `NAMES`: words, and times in microseconds."""
+    event = _object(entry.get("event"))
+    data = _object(event.get("data"))
+    return (
+        _word(entry.get("kind")),
+        _word(event.get("id")),
+        _word(event.get("type")),
+        _first(data.get("task_id"), entry.get("task_id")),
+        _word(data.get("tenant")),
+        _first(data.get("signer"), data.get("actor"), event.get("source")),
+        _word(data.get("safety_class")),
+        _digests(data),
+        str(microseconds(event["time"])) if event else None,
+        str(microseconds(entry["recorded_at"])),
+    )
+
+
+def _digests(data: Mapping[str, Any]) -> str | None:
+    model = data["model"] if "model" in data else _object(data.get("settlement")).get("model", data)
+    if model is data:
+        return _word(data["digest"]) or "" if "digest" in data else None
+    said = _object(model)
+    named = [
+        *(said.get(name) for name in ("weights", "tokenizer", "engine")),
+        _object(said.get("adapter")).get("digest"),
+    ]
+    return ",".join(word for word in map(_word, named) if word is not None)
+
+
+def _first(*found: Any) -> str | None:  # noqa: ANN401 - JSON values
+    return next((word for word in map(_word, found) if word is not None), None)
+
+
+def _object(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any JSON value
+    return value if isinstance(value, dict) else {}
+
+
+def _word(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
+    """Return a JSON value as PostgreSQL's ->> writes it; producers may fill fields that contracts do not know with anything."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return json.dumps(_in_order(value), ensure_ascii=False, separators=(", ", ": "))
+    return json.dumps(value)
+
+
+def _in_order(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a value with its keys in the order of jsonb: shorter ones first, then by their bytes."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+        return {key: _in_order(value[key]) for key in keys}
+    return [_in_order(inner) for inner in value] if isinstance(value, list) else value
+
+
+def microseconds(instant: str) -> int:
+    """Return a UTC time as microseconds since 1970, rounded as PostgreSQL does; raises ValueError."""
+    whole = datetime.fromisoformat(instant[:_WHOLE]).replace(tzinfo=UTC)
+    fraction = instant[_WHOLE:-1]
+    return (whole - _EPOCH) // _MICROSECOND + (round(float(f"0{fraction}") * 1_000_000) if fraction else 0)

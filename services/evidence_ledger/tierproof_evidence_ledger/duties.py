@@ -1,0 +1,81 @@
+"""What a sequencer does by the clock: time stamps for checkpoints, records of the clocks, deep verification of itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from tierproof_proofs.note import parse_note
+
+from tierproof_evidence_ledger import opening
+from tierproof_evidence_ledger.acts import CLOCKED, VERIFIED
+from tierproof_evidence_ledger.apart import verified_apart
+from tierproof_evidence_ledger.clocks import Clocks
+from tierproof_evidence_ledger.errors import LedgerError
+from tierproof_evidence_ledger.settings import LedgerSettings
+from tierproof_evidence_ledger.store import Store
+from tierproof_evidence_ledger.timestamps import Authority, certificates_in, stamp
+
+_log = structlog.get_logger()
+Note = Callable[[str, Mapping[str, Any]], Awaitable[int]]
+POLL_SECONDS = 5.0  # how soon a first checkpoint, or an authority that came back, is noticed
+
+
+class Duties:
+    """Runs for one term; `note` appends an act, `store` is a connection that nobody else writes batches with."""
+
+    def __init__(self, settings: LedgerSettings, note: Note, store: Store, clocks: Clocks) -> None:
+        self._settings, self._note, self._store, self._clocks = settings, note, store, clocks
+
+    async def run(self) -> None:
+        """Do them until cancelled; what cannot be done now is logged, and tried again."""
+        settings = self._settings
+        async with asyncio.TaskGroup() as duties:
+            duties.create_task(self._every(settings.clock_minutes * 60, self._clock))
+            duties.create_task(self._every(settings.verify_hours * 3600, self._verify, at_once=False))
+            if settings.tsa_url is not None:
+                authority = _authority(settings, settings.tsa_url)
+                duties.create_task(self._every(settings.stamp_minutes * 60, lambda: self._stamp(authority)))
+
+    async def _every(self, seconds: float, duty: Callable[[], Awaitable[bool]], *, at_once: bool = True) -> None:
+        if not at_once:
+            await asyncio.sleep(seconds)
+        while True:
+            try:
+                done = await duty()
+            except LedgerError as error:
+                _log.warning("duty.failed", duty=duty.__name__.strip("_"), reason=error.diagnosis())
+                done = False
+            await asyncio.sleep(seconds if done else min(POLL_SECONDS, seconds))
+
+    async def _clock(self) -> bool:
+        await self._note(CLOCKED, await self._clocks.read())
+        return True
+
+    async def _stamp(self, authority: Authority) -> bool:
+        published = await opening.last_published(self._store)
+        if published is None:
+            return False
+        size, note, _ = published
+        await self._store.stamp(size, await stamp(authority, parse_note(note.encode()).text.encode()))
+        _log.info("checkpoint.stamped", size=size)
+        return True
+
+    async def _verify(self) -> bool:
+        began = asyncio.get_running_loop().time()
+        report = await asyncio.to_thread(verified_apart)
+        seconds = asyncio.get_running_loop().time() - began
+        await self._note(VERIFIED, report.summary() | {"seconds_milli": round(1000 * seconds)})
+        for fault in report.faults:
+            _log.error("ledger.fault", entry=fault.seq, what=fault.what)
+        return True
+
+
+def _authority(settings: LedgerSettings, url: str) -> Authority:
+    return Authority(
+        url=url,
+        certificates=certificates_in(settings.tsa_certificates or Path()),
+        seconds=settings.tsa_seconds,
+        largest_reply=settings.tsa_largest_reply,
+    )

@@ -1,0 +1,96 @@
+"""The publisher: has the newest checkpoint cosigned by witnesses, and puts it into the outbox with all signatures."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import structlog
+from tierproof_proofs.checkpoint import Checkpoint
+from tierproof_proofs.merkle import consistency_proof
+from tierproof_proofs.note import parse_note, sign_note
+
+from tierproof_evidence_ledger.appender import Appender, Rows
+from tierproof_evidence_ledger.proof import Tree
+from tierproof_evidence_ledger.readers import Readers
+from tierproof_evidence_ledger.settings import LedgerSettings
+from tierproof_evidence_ledger.store import Store
+from tierproof_evidence_ledger.tree import node_reader
+from tierproof_evidence_ledger.witnessing import Unwitnessed, Witnesses, witnesses_at
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Publisher:
+    """Publishes at most one checkpoint `every` so many seconds, none of entries that have no second copy yet."""
+
+    store: Store
+    appender: Appender
+    witnesses: Witnesses | None
+    put: Callable[[Rows], None]
+    every: float
+    published: int = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def at(
+        cls, settings: LedgerSettings, store: Store, appender: Appender, put: Callable[[Rows], None]
+    ) -> AsyncIterator["Publisher"]:
+        """Connect with the witnesses of the settings until the block ends."""
+        every = settings.announce_ms / 1000
+        if settings.witness_policy is None:
+            _log.warning("witnesses.none", consequence="a ledger that was rolled back whole is not noticed")
+            yield cls(store=store, appender=appender, witnesses=None, put=put, every=every)
+            return
+        readers, tree = Readers(settings.auditor_dsn), Tree()
+
+        def proof(old: int, new: int) -> list[bytes]:
+            with readers.reading() as rows:
+                return consistency_proof(old, new, node_reader(tree.reader(rows, new).hashes_at))
+
+        async with witnesses_at(settings.witness_policy, proof) as witnesses:
+            yield cls(store=store, appender=appender, witnesses=witnesses, put=put, every=every)
+        readers.close()
+
+    async def agree(self) -> None:
+        """Ask the witnesses, before anything is appended, whether they know a larger ledger; raises Outgrown."""
+        if self.witnesses is not None:
+            checkpoint = self.appender.recorder.checkpoint
+            await self.witnesses.agreed(
+                *(("", 0) if checkpoint is None else (await self._signed(checkpoint), checkpoint.size))
+            )
+
+    async def run(self) -> None:
+        """Publish until cancelled; raises Outgrown when a witness knows another history than this one."""
+        while True:
+            await asyncio.sleep(self.every)
+            checkpoint = self.appender.recorder.checkpoint
+            if checkpoint is not None and self.published < checkpoint.size <= self.appender.secured:
+                await self._publish(checkpoint)
+
+    async def _publish(self, checkpoint: Checkpoint) -> None:
+        recorder = self.appender.recorder
+        open_from = recorder.desk.open_from(checkpoint.size)
+        note = await self._signed(checkpoint)
+        if self.witnesses is not None:
+            try:
+                note = await self.witnesses.cosigned(note, checkpoint.size)
+            except Unwitnessed as error:
+                _log.warning("checkpoint.unwitnessed", size=checkpoint.size, reason=error.diagnosis())
+                return
+        await self.store.publish(checkpoint.size, note, min(open_from, checkpoint.size), recorder.term)
+        if self.appender.mirror is not None:
+            await asyncio.to_thread(self.appender.mirror.publish, note, checkpoint.size)
+        self.published = checkpoint.size
+        self.put([("checkpoint", checkpoint.size)])
+
+    async def _signed(self, checkpoint: Checkpoint) -> str:
+        """Return the checkpoint with the log's signatures, the post-quantum one included."""
+        pens = self.appender.recorder.pens
+        note = pens.sign(checkpoint)
+        if pens.post_quantum is None:
+            return note
+        line = await asyncio.to_thread(pens.post_quantum.cosign, checkpoint, int(time.time()))
+        return sign_note(str(checkpoint), [], existing=(*parse_note(note.encode()).signatures, line))

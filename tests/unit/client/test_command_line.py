@@ -9,6 +9,7 @@ import click
 import pytest
 import typer.main
 from tierproof.cli.app import build
+from tierproof_contracts.audit import Change, History, HistoryRow
 from tierproof_contracts.questions import (
     DeadLetter,
     DeadLetters,
@@ -61,6 +62,23 @@ REVIEW = OpenReview(
     review_request="00000000-0000-5000-8000-000000000000",
     answer_commitment=f"hmac-sha256:{'0' * 64}",
 )
+HISTORY = History(
+    record="document:reviewers",
+    rows=(
+        HistoryRow(
+            index=3,
+            time="2026-11-01T12:00:00+00:00",
+            recorded_at="2026-11-01T12:00:01+00:00",
+            who="registry",
+            old="sha256:a",
+            new="sha256:b",
+            why="\x1b[2J",
+            type="policy.published.v1",
+            changes=(Change(member="reviewers.ada.kinds", old=None, new=["x"]),),
+        ),
+    ),
+    size=9,
+)
 LINE = TaskLine(index=1, task_id=TASK, submitted_at="2026-11-01T12:00:00Z", state="open")
 
 
@@ -80,7 +98,7 @@ def test_the_tree_is_the_one_that_people_know() -> None:
     assert TREE.keys() >= {
         *("up", "down", "logs", "doctor", "demo", "listen", "result verify", "model revoke"),
         *("task submit", "task list", "task status", "task result", "task story", "task explain"),
-        *("ledger query", "ledger verify", "ledger proof", "ledger story"),
+        *("ledger query", "ledger verify", "ledger proof", "ledger story", "ledger history", "ledger export"),
         *("review list", "review decide", "dead list", "dead show", "dead redrive"),
     }
 
@@ -137,6 +155,8 @@ NO_STACK: dict[str, tuple[str, ...]] = {
         "ledger verify": (),
         "ledger proof": ("1",),
         "ledger story": (TASK,),
+        "ledger history": ("log-key",),
+        "ledger export": ("--to", "pack"),
         "review list": (),
         "review decide": (TASK, "--confirm", "--reason", "x"),
         "dead list": (),
@@ -172,6 +192,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a kind": (("task", "list", "--kind", "No Kind"), "kind"),
     "a time": (("ledger", "query", "--since", "yesterday"), "since"),
     "a task id to search": (("ledger", "query", "--task", "nonsense"), "task_id"),
+    "a record": (("ledger", "history", "nonsense"), "document:routing-policy"),
+    "a moment": (("ledger", "story", TASK, "--as-of", "yesterday"), "as_of"),
+    "a kind of entry": (("ledger", "query", "--kind", "nonsense"), "kind"),
+    "a model to export": (("ledger", "export", "--to", "x", "--model", "nonsense"), "model"),
     "a class to search": (("ledger", "query", "--class", "D"), "safety_class"),
     "a digest": (("model", "revoke", "sha256:0", "--reason", "x"), "digest"),
     "a result that is not there": (("result", "verify", "absent.json"), "absent.json"),
@@ -219,6 +243,17 @@ JSON: dict[str, tuple[tuple[str, ...], Shape, dict[str, Any]]] = {
         Proof(index=7, entry="e30=", proof="c2sp"),
         {"index": 7, "entry": "e30=", "proof": "c2sp"},
     ),
+    "ledger history": (("ledger", "history", "log-key"), HISTORY, HISTORY.model_dump(mode="json", exclude_none=True)),
+    "ledger query to the end": (
+        ("ledger", "query", "--all"),
+        Entries(entries=(ENTRY, ENTRY), size=9),
+        {"entries": [ENTRY.model_dump(exclude_none=True)] * 2, "size": 9, "more": False},
+    ),
+    "no entry to the end": (
+        ("ledger", "query", "--all"),
+        Entries(entries=(), size=0),
+        {"entries": [], "size": 0, "more": False},
+    ),
     "review list": (("review", "list"), Reviews(reviews=()), {"reviews": []}),
     "dead list": (("dead", "list"), DeadLetters(letters=(LETTER,)), {"letters": [LETTER.model_dump()]}),
 }
@@ -240,6 +275,17 @@ PEOPLE: dict[str, tuple[tuple[str, ...], Shape, tuple[str, ...]]] = {
     "story": (("task", "story", TASK), STORY, ("7", "task.accepted.v1", "router", "deadline 2026-11-01T12:01:00Z")),
     "status": (("task", "status", TASK), STORY, (f"{TASK}: open, 1 entries, last task.accepted.v1",)),
     "entries": (("ledger", "query"), Entries(entries=(ENTRY,), size=9), ("task.accepted.v1",)),
+    "entries before the last": (
+        ("ledger", "query"),
+        Entries(entries=(ENTRY,), size=9, more=True),
+        ("--after 7 --as-of 9",),
+    ),
+    "entries to the end": (("ledger", "query", "--all"), Entries(entries=(ENTRY,), size=9), ("task.accepted.v1",)),
+    "history": (
+        ("ledger", "history", "document:reviewers"),
+        HISTORY,
+        ("registry", "sha256:b", "reviewers.ada.kinds", '["x"]', "\\x1b[2J"),
+    ),
     "reviews": (("review", "list"), Reviews(reviews=(REVIEW,)), (TASK, "a person confirms")),
     "dead letters, with what looks like markup": (
         ("dead", "list"),

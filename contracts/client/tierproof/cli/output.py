@@ -5,10 +5,11 @@ import contextlib
 import json
 import sys
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TaskID
 from rich.table import Table
 
 T = TypeVar("T")
@@ -59,6 +60,37 @@ def progress(what: str) -> Iterator[None]:
     else:
         aside.print(f"{what} ...")
         yield
+
+
+class Headway:
+    """How far a long work has come: a bar on a terminal, a line now and then otherwise; never on standard output."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=aside, transient=True)
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        if aside.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if aside.is_terminal:
+            self._bar.stop()
+
+    def heard(self, what: str, done: int, every: int) -> None:
+        """Show that `done` of `every` parts are there; 0 when nobody knows how many there will be."""
+        if aside.is_terminal:
+            task = self._tasks.setdefault(what, TaskID(-1))
+            if task == TaskID(-1):
+                task = self._tasks[what] = self._bar.add_task(what, total=every or None)
+            self._bar.update(task, completed=done)
+            return
+        tenths = done * 10 // every if every else len(str(done))
+        if tenths > self._said.get(what, -1):
+            self._said[what] = tenths
+            aside.print(f"{what}: {done}" + (f" of {every}" if every else "") if done else f"{what} ...")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:

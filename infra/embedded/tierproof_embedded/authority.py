@@ -12,7 +12,7 @@ from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.trust import Trust
 
-from tierproof_embedded import ledger
+from tierproof_embedded import ledger, tsa
 from tierproof_embedded.documents import SignedDocument, Steering, fleet_folder, read_document, sign
 from tierproof_embedded.errors import BadDocument, StepFailed
 from tierproof_embedded.layout import Layout
@@ -52,6 +52,7 @@ def _established(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], 
         log_keys=(LogKey(key=log.verifier_key),),
         reviewers={name: Ed25519Verifier.from_base64(who.public_key) for name, who in reviewers.reviewers.items()},
         documents={"embedded": Ed25519Verifier(signer.public_key)},
+        time_stamping=tsa.certificates(layout, settings),
     )
     write_whole(layout.trust, trust.to_json())
     return notices(signed, layout)

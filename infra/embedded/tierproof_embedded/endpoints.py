@@ -1,4 +1,4 @@
-"""Where the parts of one stack are: chosen here, or named by TIERPROOF_NATS_URL, TIERPROOF_PG_DSN and TIERPROOF_TRITON_URL."""
+"""Where the parts of one stack are: chosen here, or named by TIERPROOF_NATS_URL, TIERPROOF_PG_DSN, TIERPROOF_TRITON_URL and TIERPROOF_TSA_URL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tierproof_embedded.postgres import SUPERUSER
 from tierproof_embedded.settings import EmbeddedSettings
 
 DATABASE = "tierproof"
-SERVERS = ("nats", "nats_monitor", "postgres", "triton_http", "triton_grpc", "triton_metrics")
+SERVERS = ("nats", "nats_monitor", "postgres", "triton_http", "triton_grpc", "triton_metrics", "tsa")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class Endpoints:
     monitoring_url: str | None
     owner_dsn: str = field(repr=False)
     triton_url: str
+    tsa_url: str
     ports: Mapping[str, int]
 
 
@@ -34,6 +35,7 @@ def choose(layout: Layout, settings: EmbeddedSettings, services: tuple[str, ...]
         monitoring_url=f"http://{at}:{chosen['nats_monitor']}" if settings.nats_url is None else None,
         owner_dsn=settings.pg_dsn or f"postgresql://{SUPERUSER}:{secret}@{at}:{chosen['postgres']}/{DATABASE}",
         triton_url=settings.triton_url or f"{at}:{chosen['triton_grpc']}",
+        tsa_url=settings.tsa_url or f"http://{at}:{chosen['tsa']}/",
         ports=chosen,
     )
 

@@ -3,7 +3,9 @@
 ```
 state.json   ports, chosen once        keys/      private keys, 0600      nats/      broker's configuration and store
 postgres/    database cluster          models/    prepared base model     logs/      one file per process, rotated by size
+tsa/         last time stamped  
 run/         process ids               documents/ signed documents        trust.json what a client needs to verify results
+mirror/      the ledger's second copy, as static tiles
 ```
 """
 
@@ -45,9 +47,19 @@ class Layout:
         return self.home / "postgres"
 
     @property
+    def mirror(self) -> Path:
+        """The ledger's second copy; on another volume where there is one: make it a link."""
+        return self.home / "mirror"
+
+    @property
     def models(self) -> Path:
         """Prepared base model and the model server's repository."""
         return self.home / "models"
+
+    @property
+    def tsa(self) -> Path:
+        """What the time-stamp authority remembers."""
+        return self.home / "tsa"
 
     @property
     def logs(self) -> Path:

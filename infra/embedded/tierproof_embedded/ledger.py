@@ -13,8 +13,19 @@ from tierproof_embedded.supervisor import Part
 MIGRATION = "ledger-migration"
 MODULE = "tierproof_evidence_ledger"
 PREFIX = "TIERPROOF_EVIDENCE_LEDGER"
-ROLES = {"writer": "ledger_writer", "auditor": "ledger_auditor", "eraser": "ledger_eraser"}
-DSN_FILES = {"writer": "ledger.dsn", "auditor": "ledger-auditor.dsn", "owner": "ledger-owner.dsn"}
+ROLES = {
+    "writer": "ledger_writer",
+    "auditor": "ledger_auditor",
+    "eraser": "ledger_eraser",
+    "holder": "ledger_holder",
+}
+DSN_FILES = {
+    "writer": "ledger.dsn",
+    "auditor": "ledger-auditor.dsn",
+    "eraser": "ledger-eraser.dsn",
+    "holder": "ledger-holder.dsn",
+    "owner": "ledger-owner.dsn",
+}
 
 
 def log_key(layout: Layout) -> Path:
@@ -27,8 +38,9 @@ def environment(layout: Layout) -> dict[str, str]:
     return {
         "TIERPROOF_PG_DSN_FILE": str(layout.keys / DSN_FILES["writer"]),
         "TIERPROOF_PG_AUDITOR_DSN_FILE": str(layout.keys / DSN_FILES["auditor"]),
-        f"{PREFIX}_LOG_KEY_FILE": str(log_key(layout)),
+        f"{PREFIX}_LOG_KEY": str(log_key(layout)),
         f"{PREFIX}_TEXT_KEY_FILE": str(layout.keys / "ledger-texts.key"),
+        f"{PREFIX}_MIRROR": str(layout.mirror),
     }
 
 
@@ -55,10 +67,8 @@ def migration_part(settings: EmbeddedSettings, endpoints: Endpoints) -> Part:
 def write_dsns(layout: Layout, owner_dsn: str) -> None:
     """Write one DSN per role, each readable by the owner of the folder alone."""
     keys.put(layout.keys / DSN_FILES["owner"], owner_dsn)
-    for name in ("writer", "auditor"):
-        role = ROLES[name]
+    for name, role in ROLES.items():
         keys.put(layout.keys / DSN_FILES[name], with_role(owner_dsn, role, keys.password(layout.keys, role)))
-    keys.password(layout.keys, ROLES["eraser"])
 
 
 def ensure_database(owner_dsn: str) -> None:

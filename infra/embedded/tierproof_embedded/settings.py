@@ -26,6 +26,10 @@ class EmbeddedSettings(BaseSettings):
     triton_url: str | None = Field(
         default=None, description="a Triton server (host:port of gRPC) to use instead of an own one"
     )
+    tsa_url: str | None = Field(
+        default=None, description="an RFC 3161 time-stamp authority to use instead of an own one; with tsa_certificates"
+    )
+    tsa_certificates: Path | None = Field(default=None, description="PEM certificates of that authority, or its roots")
 
     only: tuple[str, ...] = Field(default=(), description="start these parts and what they need; everything when empty")
     tenants: tuple[str, ...] = Field(default=("demo",), description="tenants whose programs get a NATS user")

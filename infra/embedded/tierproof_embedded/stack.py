@@ -18,7 +18,7 @@ from tierproof_bus.provision import Deployment
 from tierproof_bus.settings import BusSettings
 
 from tierproof_embedded import endpoints as places
-from tierproof_embedded import keys, ledger, servers
+from tierproof_embedded import keys, ledger, servers, tsa
 from tierproof_embedded.authority import establish
 from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import NoSuchPart, StepFailed
@@ -132,7 +132,8 @@ def services_of(settings: EmbeddedSettings, endpoints: Endpoints, model_ready: t
             name="evidence-ledger",
             module="tierproof_evidence_ledger",
             needs=(*base, ledger.MIGRATION),
-            environment=ledger.environment(settings.layout),
+            environment=ledger.environment(settings.layout)
+            | tsa.ledger_environment(settings.layout, settings, endpoints),
         ),
     )
 
@@ -147,6 +148,7 @@ def prepare(settings: EmbeddedSettings, progress: Callable[[str], None] = _silen
         keys.user_keys(layout.keys, [user.name])
     notices = establish(layout, settings, lambda: local_pins(layout, settings, progress))
     parts = [*_servers(settings, endpoints), *_steps(settings, endpoints)]
+    parts += tsa.tsa_parts(layout, settings, endpoints)
     models = model_parts(layout, settings, endpoints)
     services = services_of(settings, endpoints, tuple(part.name for part in models))
     parts += models

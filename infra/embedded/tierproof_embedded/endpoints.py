@@ -1,4 +1,4 @@
-"""Where the parts of one stack are: chosen here, or named by TIERPROOF_NATS_URL, TIERPROOF_PG_DSN, TIERPROOF_TRITON_URL and TIERPROOF_TSA_URL."""
+"""Where the parts of one stack are: chosen here, or named by TIERPROOF_NATS_URL, ..._PG_DSN, ..._TRITON_URL and ..._TSA_URL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

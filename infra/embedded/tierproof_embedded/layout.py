@@ -3,7 +3,7 @@
 ```
 state.json   ports, chosen once        keys/      private keys, 0600      nats/      broker's configuration and store
 postgres/    database cluster          models/    prepared base model     logs/      one file per process, rotated by size
-tsa/         last time stamped  
+tsa/         last time that was stamped
 run/         process ids               documents/ signed documents        trust.json what a client needs to verify results
 mirror/      the ledger's second copy, as static tiles
 ```

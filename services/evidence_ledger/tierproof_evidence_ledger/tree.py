@@ -32,6 +32,10 @@ class Tree:
         """The number of leaves."""
         return self.frontier.size
 
+    def edge(self, level: int) -> Sequence[bytes]:
+        """Return the hashes of a level's tile that is not full yet, or that nothing has reached."""
+        return self._edges[level] if level < len(self._edges) else ()
+
     def grown(self, leaves: Iterable[bytes]) -> tuple["Tree", list[Tile]]:
         """Return the tree with more leaves, and the tiles that these have filled; this tree stays as it is."""
         tree = Tree(self.frontier.copy(), self._edges)

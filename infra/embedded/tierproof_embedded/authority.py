@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tierproof_contracts.documents import FleetManifest, Reviewer, Reviewers
+from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.errors import ProofError
-from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key
+from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key, load_or_create_mldsa44_key
 from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.trust import Trust
 
-from tierproof_embedded import ledger, tsa
+from tierproof_embedded import ledger, tsa, witness
 from tierproof_embedded.documents import SignedDocument, Steering, fleet_folder, read_document, sign
 from tierproof_embedded.errors import BadDocument, StepFailed
 from tierproof_embedded.layout import Layout
@@ -48,8 +49,11 @@ def _established(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], 
     signed = sign(documents, signer, layout.documents)
     rows = [{"name": each.name, "digest": each.digest, "file": each.path.name} for each in signed]
     write_whole(layout.documents / "in-force.json", json.dumps(rows, indent=2) + "\n")
+    post_quantum = Cosigner(name=settings.log_name, signer=load_or_create_mldsa44_key(ledger.log_pq_key(layout)))
     trust = Trust(
-        log_keys=(LogKey(key=log.verifier_key),),
+        log_keys=(LogKey(key=log.verifier_key), LogKey(key=post_quantum.verifier_key)),
+        witnesses=witness.verifier_keys(layout, settings),
+        quorum=witness.QUORUM,
         reviewers={name: Ed25519Verifier.from_base64(who.public_key) for name, who in reviewers.reviewers.items()},
         documents={"embedded": Ed25519Verifier(signer.public_key)},
         time_stamping=tsa.certificates(layout, settings),

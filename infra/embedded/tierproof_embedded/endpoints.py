@@ -10,7 +10,7 @@ from tierproof_embedded.postgres import SUPERUSER
 from tierproof_embedded.settings import EmbeddedSettings
 
 DATABASE = "tierproof"
-SERVERS = ("nats", "nats_monitor", "postgres", "triton_http", "triton_grpc", "triton_metrics", "tsa")
+SERVERS = ("nats", "nats_monitor", "postgres", "triton_http", "triton_grpc", "triton_metrics", "tsa", "witness")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class Endpoints:
     owner_dsn: str = field(repr=False)
     triton_url: str
     tsa_url: str
+    witness_url: str
     ports: Mapping[str, int]
 
 
@@ -36,6 +37,7 @@ def choose(layout: Layout, settings: EmbeddedSettings, services: tuple[str, ...]
         owner_dsn=settings.pg_dsn or f"postgresql://{SUPERUSER}:{secret}@{at}:{chosen['postgres']}/{DATABASE}",
         triton_url=settings.triton_url or f"{at}:{chosen['triton_grpc']}",
         tsa_url=settings.tsa_url or f"http://{at}:{chosen['tsa']}/",
+        witness_url=f"http://{at}:{chosen['witness']}",
         ports=chosen,
     )
 

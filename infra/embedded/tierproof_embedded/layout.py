@@ -3,7 +3,7 @@
 ```
 state.json   ports, chosen once        keys/      private keys, 0600      nats/      broker's configuration and store
 postgres/    database cluster          models/    prepared base model     logs/      one file per process, rotated by size
-tsa/         last time that was stamped
+tsa/         last time that was stamped        witness/ what the witness has cosigned; the ledger's policy
 run/         process ids               documents/ signed documents        trust.json what a client needs to verify results
 mirror/      the ledger's second copy, as static tiles
 ```
@@ -57,6 +57,11 @@ class Layout:
         return self.home / "models"
 
     @property
+    def witness(self) -> Path:
+        """What the witness remembers, and who it and the ledger are to each other."""
+        return self.home / "witness"
+
+    @property
     def tsa(self) -> Path:
         """What the time-stamp authority remembers."""
         return self.home / "tsa"
@@ -101,5 +106,5 @@ class Layout:
 
     def prepare(self) -> None:
         """Create the folders that must exist before anything starts; private ones with mode 0700."""
-        for folder in (self.home, self.keys, self.nats, self.models, self.logs, self.run, self.documents):
+        for folder in (self.home, self.keys, self.nats, self.models, self.logs, self.run, self.documents, self.witness):
             folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tierproof_embedded import keys, postgres
+from tierproof_embedded import keys, postgres, witness
 from tierproof_embedded.endpoints import DATABASE, Endpoints, with_role
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.process import Command
@@ -33,14 +33,21 @@ def log_key(layout: Layout) -> Path:
     return layout.keys / "ledger-log.pem"
 
 
+def log_pq_key(layout: Layout) -> Path:
+    """Return the file of the key that signs published checkpoints as well, with ML-DSA-44."""
+    return layout.keys / "ledger-log-mldsa.pem"
+
+
 def environment(layout: Layout) -> dict[str, str]:
     """Return the variables of the ledger's process: where its database is, as whom, and its keys. Files, never secrets."""
     return {
         "TIERPROOF_PG_DSN_FILE": str(layout.keys / DSN_FILES["writer"]),
         "TIERPROOF_PG_AUDITOR_DSN_FILE": str(layout.keys / DSN_FILES["auditor"]),
         f"{PREFIX}_LOG_KEY": str(log_key(layout)),
+        f"{PREFIX}_LOG_PQ_KEY_FILE": str(log_pq_key(layout)),
         f"{PREFIX}_TEXT_KEY_FILE": str(layout.keys / "ledger-texts.key"),
         f"{PREFIX}_MIRROR": str(layout.mirror),
+        f"{PREFIX}_WITNESS_POLICY": str(witness.policy_file(layout)),
     }
 
 

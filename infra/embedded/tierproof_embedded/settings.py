@@ -38,6 +38,7 @@ class EmbeddedSettings(BaseSettings):
     fleet: Path | None = Field(
         default=None, description="folder of the unsigned documents; the delivered ones by default"
     )
+    witness_name: str = Field(default="tierproof.local/witness", description="the name of the stack's own witness")
     log_name: str = Field(default="tierproof.local/ledger", description="the origin line of the ledger's checkpoints")
     replicas: int = Field(default=1, ge=1, description="copies of each stream; more than 1 needs a cluster")
 

@@ -18,7 +18,7 @@ from tierproof_bus.provision import Deployment
 from tierproof_bus.settings import BusSettings
 
 from tierproof_embedded import endpoints as places
-from tierproof_embedded import keys, ledger, servers, tsa
+from tierproof_embedded import keys, ledger, servers, tsa, witness
 from tierproof_embedded.authority import establish
 from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import NoSuchPart, StepFailed
@@ -131,7 +131,7 @@ def services_of(settings: EmbeddedSettings, endpoints: Endpoints, model_ready: t
         Service(
             name="evidence-ledger",
             module="tierproof_evidence_ledger",
-            needs=(*base, ledger.MIGRATION),
+            needs=(*base, ledger.MIGRATION, witness.WITNESS),
             environment=ledger.environment(settings.layout)
             | tsa.ledger_environment(settings.layout, settings, endpoints),
         ),
@@ -147,7 +147,9 @@ def prepare(settings: EmbeddedSettings, progress: Callable[[str], None] = _silen
     for user in servers.users(settings.tenants):
         keys.user_keys(layout.keys, [user.name])
     notices = establish(layout, settings, lambda: local_pins(layout, settings, progress))
+    witness.write_policy(layout, endpoints)
     parts = [*_servers(settings, endpoints), *_steps(settings, endpoints)]
+    parts += [witness.witness_part(layout, settings, endpoints)]
     parts += tsa.tsa_parts(layout, settings, endpoints)
     models = model_parts(layout, settings, endpoints)
     services = services_of(settings, endpoints, tuple(part.name for part in models))

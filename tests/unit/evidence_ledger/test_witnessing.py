@@ -160,7 +160,7 @@ async def test_a_witness_that_remembers_less_gets_the_proof_from_there(seats: li
     assert sorted(wire.asked) == sorted(["old 20"] * 3 + ["old 8", "old 5", "old 5"])
 
 
-@pytest.mark.requirement("S9-ledger")
+@pytest.mark.requirement("LED-append")
 @pytest.mark.parametrize("size", [0, 1, 9])
 async def test_a_ledger_that_lost_entries_is_refused_at_the_start_of_a_term(seats: list[Seat], size: int) -> None:
     await witnesses_of(wire_to(seats), seats, 3).cosigned(TREE.note(10), 10)

@@ -73,6 +73,8 @@ def _begun(folder: Path, origin: str) -> None:
 
 
 def tile_reader(folder: Path) -> Callable[[int, int], bytes]:
+    """Return a reader of full tiles by level and number, which raises Corrupted for one that is not whole."""
+
     def tile(level: int, n: int) -> bytes:
         content = (folder / tile_path(level, n)).read_bytes()
         if len(content) != TILE_WIDTH * HASH_SIZE:

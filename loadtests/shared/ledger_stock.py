@@ -24,7 +24,7 @@ BATCH, PUBLISH_EVERY = 512, 8
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY = timedelta(seconds=5)  # between two batches
 TENANTS = tuple(f"tenant-{number}" for number in range(20))
-MODELS_FOR = 5000  # tasks; then another model answers
+MODELS_FOR = 50_000  # tasks; then another model answers
 ONE, ONE_TENANT, ONE_MODEL = answered_task(1).task_id, "acme", digest("weights")
 RARE = {"documents": 20_000, "acts": 300, "dead": 2000, "waiting": 5000}  # one in so many tasks or entries
 
@@ -134,6 +134,11 @@ def stocked(dsn: str, signer: NoteSigner, least: int) -> Stocked:
         connection.execute(
             """INSERT INTO ledger.outcome (task_id, seq, status)
                SELECT task_id, min(seq), 'answered' FROM ledger.v_entry WHERE kind = 'release' GROUP BY task_id"""
+        )
+        connection.execute(
+            """INSERT INTO ledger.outcome (task_id, seq, status)
+               SELECT task_id, seq, 'failed' FROM ledger.v_entry e WHERE event_type = 'task.submitted.v1' AND seq % 9973 = 0
+               ON CONFLICT DO NOTHING"""
         )
         row = connection.execute("SELECT count(*) FROM ledger.outcome").fetchone()
         connection.commit()

@@ -54,6 +54,8 @@ def proof(rows: Rows, question: asked.ProofAsked, tree: Tree) -> asked.Proof:
 
 def tasks(rows: Rows, question: asked.TasksAsked) -> asked.Tasks:
     """Return tasks, newest first."""
+    ended = "EXISTS (SELECT 1 FROM ledger.v_outcome o WHERE o.task_id = e.task_id AND o.status = %(state)s)"
+    of_state = {None: "true", "open": f"e.seq >= {_OPEN_FROM}", "waiting": f"e.seq >= {_OPEN_FROM}"}
     query = f"""
         SELECT * FROM (
             SELECT e.seq AS index, e.task_id, e.tenant, e.entry #>> '{{event,data,kind}}' AS kind, e.safety_class,
@@ -61,11 +63,11 @@ def tasks(rows: Rows, question: asked.TasksAsked) -> asked.Tasks:
                    (SELECT d.entry #>> '{{event,data,because}}' FROM ledger.v_entry d
                     WHERE d.task_id = e.task_id AND d.event_type = 'task.decided.v1' LIMIT 1) AS detail
             FROM ledger.v_entry e
-            WHERE e.event_type = 'task.submitted.v1' AND e.kind = 'event'
+            WHERE e.event_type = 'task.submitted.v1' AND e.kind = 'event' AND {of_state.get(question.state, ended)}
               AND (%(tenant)s::text IS NULL OR e.tenant = %(tenant)s) AND (%(before)s::bigint IS NULL OR e.seq < %(before)s)
         ) found
         WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) AND (%(state)s::text IS NULL OR state = %(state)s)
-        ORDER BY index DESC LIMIT %(limit)s"""  # noqa: S608 - the only part that is put in is a constant
+        ORDER BY index DESC LIMIT %(limit)s"""  # noqa: S608 - the parts that are put in are constants
     found = rows.execute(query.encode(), question.model_dump() | {"size": size_at(rows, None)}).fetchall()
     return asked.Tasks(
         tasks=tuple(asked.TaskLine.model_validate(row | {"detail": row["detail"] or ""}) for row in found)

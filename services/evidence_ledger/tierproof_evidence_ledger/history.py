@@ -119,7 +119,7 @@ def _model(rows: Rows, digest: str, size: int) -> list[audit.HistoryRow]:
     revoked = _read(
         rows,
         size,
-        "event_type = %(type)s AND kind = 'event' AND digests @> ARRAY[%(digest)s]::text[]",
+        "event_type = %(type)s AND kind = 'event' AND digests[1] = %(digest)s",
         type=REVOKED,
         digest=digest,
     )

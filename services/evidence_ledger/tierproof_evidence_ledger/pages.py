@@ -13,10 +13,10 @@ CONDITIONS = {
     "kind": "kind = %(kind)s",
     "actor": "actor = %(actor)s",
     "task_id": "task_id = %(task_id)s",
-    "model": "digests @> ARRAY[%(model)s]::text[]",
     "tenant": "tenant = %(tenant)s",
     "safety_class": "safety_class = %(safety_class)s",
 }
+DIGESTS = ("digests[1]", "digests[2]", "digests[3]", "digests[4]")
 TOLD = "seq, kind, recorded_at, entry"
 BESIDE = 400  # bytes that an answer holds beside an entry's own: member names, positions, times
 
@@ -61,10 +61,15 @@ def fitting(
 ) -> Sequence[dict[str, Any]]:
     """Return the columns of the first entries, or of the last, that fit all conditions."""
     given = question.model_dump(include=set(CONDITIONS), exclude_none=True)
-    where = " AND ".join(["seq >= %(first)s", "seq < %(end)s", *(CONDITIONS[name] for name in given)])
     order = "DESC" if newest_first else "ASC"
-    query = f"SELECT {columns} FROM ledger.v_entry WHERE {where} ORDER BY seq {order} LIMIT %(limit)s"  # noqa: S608 - names above
-    values = given | {"first": span.first, "end": span.end, "limit": limit}
+    conditions = ["seq >= %(first)s", "seq < %(end)s", *(CONDITIONS[name] for name in given)]
+    tail = f"ORDER BY seq {order} LIMIT %(limit)s"
+    where = " AND ".join(conditions)
+    if question.model is not None:  # each place of a digest has an index of its own, in the log's order
+        parts = (f"(SELECT seq FROM ledger.v_entry WHERE {where} AND {place} = %(model)s {tail})" for place in DIGESTS)  # noqa: S608
+        where = f"seq = ANY (ARRAY({' UNION '.join(parts)} {tail}))"
+    query = f"SELECT {columns} FROM ledger.v_entry WHERE {where} {tail}"  # noqa: S608 - names above
+    values = given | {"first": span.first, "end": span.end, "limit": limit, "model": question.model}
     return rows.execute(query.encode(), values).fetchall()
 
 

@@ -21,6 +21,7 @@ class Stock:
     def __init__(self, connection: psycopg.Connection[Any], signer: NoteSigner) -> None:
         self._connection, self._signer = connection, signer
         self._tree = Tree(Frontier())
+        self.open_from = 0
 
     @property
     def size(self) -> int:
@@ -52,8 +53,8 @@ class Stock:
 
     def publish(self) -> None:
         """Publish the newest checkpoint."""
-        query = "INSERT INTO ledger.published_checkpoint (size, note, open_from) VALUES (%s, %s, 0)"
-        self._connection.execute(query, [self.size, self.note()])
+        query = "INSERT INTO ledger.published_checkpoint (size, note, open_from) VALUES (%s, %s, %s)"
+        self._connection.execute(query, [self.size, self.note(), self.open_from])
 
 
 def entry_about(event: Envelope[Any], recorded_at: str, number: int, kind: str = "event") -> bytes:

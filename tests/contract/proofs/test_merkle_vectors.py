@@ -53,7 +53,11 @@ def test_reference_tree_has_the_published_hashes(vectors: Path) -> None:
     tree = json.loads((vectors / "merkle/reference-tree.json").read_text())
     leaves = [merkle.leaf_hash(bytes.fromhex(leaf)) for leaf in tree["leaf_inputs"]]
     assert (len(leaves), len(tree["root_hashes_by_size"]), len(tree["compact_range_by_size"])) == (8, 9, 9)
-    assert [leaf.hex() for leaf in leaves] == tree["node_hashes_by_level"][0]
+    levels = tree["node_hashes_by_level"]
+    assert [len(level) for level in levels] == [8, 4, 2, 1]
+    for height, level in enumerate(levels):
+        parts = [leaves[place << height : (place + 1) << height] for place in range(len(level))]
+        assert [merkle.root_of(part).hex() for part in parts] == level
     for size, (root, compact) in enumerate(
         zip(tree["root_hashes_by_size"], tree["compact_range_by_size"], strict=True)
     ):

@@ -52,6 +52,7 @@ def test_verifier_keys(cases: dict[str, Any]) -> None:
 
 def test_signer_keys(cases: dict[str, Any]) -> None:
     keys = cases["signer_keys"]
+    assert (len(keys["accept"]), len(keys["from_seed"])) == (1, 1)
     assert [rule["count"] for rule in keys["refuse_by_rule"]] == [3080, 78]
     for case in keys["accept"]:
         assert str(note.parse_skey(case["skey"]).verifier_key) == case["vkey"]

@@ -96,3 +96,46 @@ def test_whole_subtrees_give_the_same_frontier_as_their_leaves(levels: list[int]
 def test_a_frontier_refuses_hashes_that_do_not_fit_its_size() -> None:
     with pytest.raises(Malformed, match="3 leaves has 2 subtrees, not 1"):
         merkle.Frontier(3, [bytes(32)])
+
+
+def _subtree_proof(start: int, end: int, leaves: list[bytes], *, whole: bool = True) -> list[bytes]:
+    """draft-ietf-plants-merkle-tree-certs section 4.4.1 as it is written: the recursion, which the product does not use."""
+    size = len(leaves)
+    if (start, end) == (0, size):
+        return [] if whole else [merkle.root_of(leaves)]
+    split = 1 << ((size - 1).bit_length() - 1)
+    left, right = leaves[:split], leaves[split:]
+    if end <= split:
+        return [*_subtree_proof(start, end, left, whole=whole), merkle.root_of(right)]
+    inside = start < split
+    rest = _subtree_proof(max(start - split, 0), end - split, right, whole=whole and not inside)
+    return [*rest, merkle.root_of(left)]
+
+
+def _subtrees(size: int) -> list[tuple[int, int]]:
+    places = [(start, end) for start in range(size) for end in range(start + 1, size + 1)]
+    return [(start, end) for start, end in places if start % (1 << (end - start - 1).bit_length()) == 0]
+
+
+def test_every_subtree_up_to_33_leaves_is_proven_and_no_other_one() -> None:
+    leaves = _leaves(33)
+    for size in range(1, 34):
+        root = merkle.root_of(leaves[:size])
+        for start, end in _subtrees(size):
+            proof = _subtree_proof(start, end, leaves[:size])
+            subtree = merkle.root_of(leaves[start:end])
+            merkle.verify_subtree_consistency(start, end, size, subtree, root, proof)
+            with pytest.raises(ProofError):
+                merkle.verify_subtree_consistency(start, end, size, bytes(32), root, proof)
+            with pytest.raises(ProofError):
+                merkle.verify_subtree_consistency(start, end, size, subtree, bytes(32), proof)
+            if start == 0:
+                assert proof == merkle.consistency_proof(end, size, _node(leaves[:size]))
+
+
+@pytest.mark.parametrize(("start", "end"), [(1, 3), (2, 5), (4, 9), (3, 2), (-1, 0), (8, 2**64)])
+def test_leaves_that_are_no_subtree_are_refused(start: int, end: int) -> None:
+    with pytest.raises(Malformed):
+        merkle.verify_subtree_consistency(start, end, 2**64 - 1, bytes(32), bytes(32), [])
+    with pytest.raises(Malformed):
+        merkle.verify_subtree_inclusion(start, start, end, bytes(32), [], bytes(32))

@@ -7,12 +7,13 @@ in the same run: reading one entry by its position over an open connection. `pyt
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ class Auditor:
             "history: texts": lambda: ("history", {"record": "texts:tenant-3"}),
             "tasks": lambda: ("tasks", {}),
             "tasks: tenant": lambda: ("tasks", {"tenant": chance.choice(stock.TENANTS)}),
+            "tasks: failed": lambda: ("tasks", {"state": "failed"}),
             "tasks: waiting": lambda: ("tasks", {"state": "waiting"}),
             "reviews": lambda: ("reviews", {}),
             "dead": lambda: ("dead", {}),
@@ -124,6 +126,49 @@ async def measured(answers: Answers, draw: Callable[[], Question], times: int) -
     }
 
 
+class Explained:
+    """A connection that asks for the plan of each query before it runs it."""
+
+    def __init__(self, rows: Any) -> None:  # noqa: ANN401 - a connection
+        self._rows, self.scanned = rows, set[str]()
+
+    def execute(self, query: Any, values: Any = None, **how: Any) -> Any:  # noqa: ANN401 - as psycopg has it
+        """Explain, note what is read from end to end, and run."""
+        text = query if isinstance(query, bytes) else query.encode()
+        plan = self._rows.execute(b"EXPLAIN (FORMAT JSON) " + text, values).fetchone()["QUERY PLAN"]
+        self.scanned |= set(scans(plan[0]["Plan"]))
+        return self._rows.execute(query, values, **how)
+
+
+def scans(plan: dict[str, Any]) -> Iterator[str]:
+    """Yield the tables that a plan reads from end to end."""
+    if plan["Node Type"] == "Seq Scan":
+        yield plan["Relation Name"]
+    for part in plan.get("Plans", ()):
+        yield from scans(part)
+
+
+async def scanned_by(answers: Answers, draw: Callable[[], Question], times: int) -> list[str]:
+    """Return the tables that such questions read from end to end."""
+    lend, found = answers._readers.reading, set[str]()  # noqa: SLF001 - no plan is part of an answer
+
+    @contextlib.contextmanager
+    def explaining() -> Iterator[Any]:
+        with lend() as rows:
+            explained = Explained(rows)
+            yield explained
+            found.update(explained.scanned)
+
+    answers._readers.reading = explaining  # type: ignore[method-assign,assignment]  # noqa: SLF001
+    try:
+        for _ in range(times):
+            name, question = draw()
+            await answers.answer(name, json.dumps(question).encode(), "auditor", LARGEST)
+    finally:
+        answers._readers.reading = lend  # type: ignore[method-assign]  # noqa: SLF001
+    return sorted(found)
+
+
 def floor(dsn: str, entries: int, times: int) -> dict[str, float]:
     """Return milliseconds to read one entry by its position."""
     chance, took = random.Random(SEED), []
@@ -154,6 +199,7 @@ async def of_size(server: PostgresServer, least: int, times: int) -> dict[str, A
     found = {}
     for kind, draw in auditor.kinds().items():
         found[kind] = await measured(answers, draw, times * 5 if kind.startswith("proof") else times)
+        found[kind]["read_from_end_to_end"] = await scanned_by(answers, draw, 5)
         print(f"{about.entries:>8} {kind:40} {found[kind]}", flush=True)
     answers.close()
     result = {

@@ -26,6 +26,7 @@ EVERY = timedelta(seconds=5)  # between two batches
 TENANTS = tuple(f"tenant-{number}" for number in range(20))
 MODELS_FOR = 50_000  # tasks; then another model answers
 ONE, ONE_TENANT, ONE_MODEL = answered_task(1).task_id, "acme", digest("weights")
+OPEN = 50_000  # entries that may concern an open task: about as many as a day of reviews leaves
 RARE = {"documents": 20_000, "acts": 300, "dead": 2000, "waiting": 5000}  # one in so many tasks or entries
 
 
@@ -128,18 +129,16 @@ def stocked(dsn: str, signer: NoteSigner, least: int) -> Stocked:
         while stock.size < least:
             at = instant(batch).encode()
             entries = [entry.replace(b"@recorded@", at) for entry in itertools.islice(told, BATCH)]
+            stock.open_from = max(0, stock.size - OPEN)
             last = stock.size + BATCH >= least
             stock.append(entries, publish=last or batch % PUBLISH_EVERY == 0)
             batch += 1
-        connection.execute(
-            """INSERT INTO ledger.outcome (task_id, seq, status)
-               SELECT task_id, min(seq), 'answered' FROM ledger.v_entry WHERE kind = 'release' GROUP BY task_id"""
-        )
-        connection.execute(
-            """INSERT INTO ledger.outcome (task_id, seq, status)
-               SELECT task_id, seq, 'failed' FROM ledger.v_entry e WHERE event_type = 'task.submitted.v1' AND seq % 9973 = 0
-               ON CONFLICT DO NOTHING"""
-        )
+        for status, condition in (("failed", "seq % 997 = 0"), ("answered", "true")):
+            connection.execute(
+                f"""INSERT INTO ledger.outcome (task_id, seq, status)
+                    SELECT task_id, min(seq), '{status}' FROM ledger.v_entry
+                    WHERE event_type = 'result.released.v1' AND {condition} GROUP BY task_id ON CONFLICT DO NOTHING""".encode()  # noqa: S608
+            )
         row = connection.execute("SELECT count(*) FROM ledger.outcome").fetchone()
         connection.commit()
         connection.autocommit = True

@@ -87,7 +87,7 @@ class ExportEntriesAsked(Filtered, ExportPage):
     name: ClassVar[str] = "export-entries"
     size: Size | None = None
     after: Index | None = None
-    limit: int = Field(default=5000, ge=1, le=5000)
+    limit: int = Field(default=1000, ge=1, le=5000)
 
 
 class RawEntry(Shape):

@@ -4,7 +4,7 @@ Full tiles never change, so what was computed from them is kept: the open right 
 """
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from tierproof_proofs.checkpoint import parse_checkpoint
@@ -143,7 +143,10 @@ def _places(reader: TreeReader, level: int, n: int) -> Iterator[Place]:
 
 
 def _stored(rows: Rows, places: list[Place]) -> dict[Place, bytes]:
-    query = """SELECT t.level, t.n, t.hashes FROM ledger.v_tile t
-               JOIN unnest(%s::smallint[], %s::bigint[]) AS asked (level, n) USING (level, n)"""
-    found = rows.execute(query, [[level for level, _ in places], [n for _, n in places]]).fetchall()
-    return {(row["level"], row["n"]): bytes(row["hashes"]) for row in found}
+    found: dict[Place, bytes] = {}
+    for level, of_level in groupby(places, key=lambda place: place[0]):
+        numbers = [n for _, n in of_level]
+        query = "SELECT n, hashes FROM ledger.v_tile WHERE level = %s AND n BETWEEN %s AND %s"
+        for row in rows.execute(query, [level, numbers[0], numbers[-1]]).fetchall():
+            found[level, row["n"]] = bytes(row["hashes"])
+    return found

@@ -1,6 +1,5 @@
 """Publishes the events of whole tasks, as fast as the broker takes them. `python events.py URL USER_PASSWORD_URL FIRST TASKS`."""
 
-import asyncio
 import sys
 
 import nats

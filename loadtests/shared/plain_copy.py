@@ -6,6 +6,7 @@ sealed or signed. Prints one JSON object. `python plain_copy.py URL DSN BATCH SE
 
 import asyncio
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -22,7 +23,7 @@ Held = tuple[str, int, Msg]
 
 async def pulled(client: Any, stream: str, batch: int, arrived: list[Held], more: asyncio.Event) -> None:  # noqa: ANN401 - nats-py
     """Pull one stream for ever, asking for the next batch when one is complete."""
-    durable = f"floor--{stream.lower()}"
+    durable = f"floor-{os.getpid()}--{stream.lower()}"
     config = {"durable_name": durable, "ack_policy": "all", "ack_wait": 30 * 10**9, "max_ack_pending": 8192}
     request = {"stream_name": stream, "config": config, "action": ""}
     await client.request(f"$JS.API.CONSUMER.CREATE.{stream}.{durable}", json.dumps(request).encode())
@@ -53,7 +54,9 @@ async def main(url: str, dsn: str, batch: int, seconds: float) -> None:
     client = await nats.connect(url)
     table = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
     await table.execute("DROP TABLE IF EXISTS floor")
-    await table.execute("CREATE TABLE floor (stream text, stream_seq bigint, content bytea, PRIMARY KEY (stream, stream_seq))")
+    await table.execute(
+        "CREATE TABLE floor (stream text, stream_seq bigint, content bytea, PRIMARY KEY (stream, stream_seq))"
+    )
     arrived: list[Held] = []
     more = asyncio.Event()
     pulls = [asyncio.create_task(pulled(client, stream, batch, arrived, more)) for stream in STREAMS]

@@ -141,9 +141,9 @@ async def _evidence_before_release(auditor: Auditor) -> list[str]:
     query = """
         SELECT outcome.task_id, cite ->> 'event_id'
         FROM ledger.outcome
-        JOIN ledger.entry decision ON decision.event_id = outcome.decision
+        JOIN ledger.v_entry decision ON decision.event_id = outcome.decision
         CROSS JOIN LATERAL jsonb_array_elements(ledger.json_of(decision.canonical) #> '{event,data,cites}') cite
-        LEFT JOIN ledger.entry cited ON cited.event_id = cite ->> 'event_id'
+        LEFT JOIN ledger.v_entry cited ON cited.event_id = cite ->> 'event_id'
         WHERE outcome.status = 'answered' AND (cited.seq IS NULL OR cited.seq > outcome.seq)
     """
     return [f"{task}: released without cited event {event}" for task, event in await auditor.rows(query)]
@@ -153,9 +153,9 @@ async def _class_c_confirmed(auditor: Auditor) -> list[str]:
     query = """
         SELECT outcome.task_id
         FROM ledger.outcome
-        JOIN ledger.entry submitted ON submitted.task_id = outcome.task_id AND submitted.event_type = 'task.submitted.v1'
+        JOIN ledger.v_entry submitted ON submitted.task_id = outcome.task_id AND submitted.event_type = 'task.submitted.v1'
         WHERE outcome.status = 'answered' AND submitted.safety_class = 'C' AND NOT EXISTS (
-            SELECT 1 FROM ledger.entry review
+            SELECT 1 FROM ledger.v_entry review
             WHERE review.task_id = outcome.task_id AND review.event_type = 'review.decided.v1' AND review.seq < outcome.seq
               AND ledger.json_of(review.canonical) #>> '{event,data,verdict}' = 'confirm')
     """
@@ -170,12 +170,12 @@ async def _recorded_once(auditor: Auditor) -> list[str]:
         stored = state.messages
         if stream == "TIMER":  # schedules lie beside the expiries, and the ledger follows the expiries alone
             stored = sum([len(await auditor.subjects(stream, pattern)) for pattern in filters])
-        query = "SELECT count(*) FROM ledger.ingest_key WHERE split_part(stream, '@', 1) = %s"
+        query = "SELECT count(*) FROM ledger.v_ingest_key WHERE stream = %s"
         (read,) = (await auditor.rows(query, stream))[0]
         if int(str(read)) < stored:
             problems.append(f"{stream}: {stored} messages stored, {read} in the ledger")
     twice = await auditor.rows(
-        "SELECT event_id, count(*) FROM ledger.entry WHERE kind = 'event' GROUP BY event_id HAVING count(*) > 1"
+        "SELECT event_id, count(*) FROM ledger.v_entry WHERE kind = 'event' GROUP BY event_id HAVING count(*) > 1"
     )
     return [*problems, *(f"event {event}: {count} entries" for event, count in twice)]
 

@@ -42,20 +42,19 @@ class Act:
 
 def act_entry(act: Act, recorded_at: str) -> bytes:
     """Return the canonical bytes of an act's entry."""
+    data = {"actor": SOURCE, **act.data}
     event = {
         "id": str(act.act_id),
         "type": act.type,
         "source": SOURCE,
         "subject": str(act.data.get("tenant") or act.type),
         "time": act.done_at or recorded_at,
-        "data": {"actor": SOURCE, **act.data},
     }
-    entry = {"entry": ENTRY_VERSION, "kind": "act", "recorded_at": recorded_at, "event": plain(event)}
-    content = canonical(entry)
+    entry = {"entry": ENTRY_VERSION, "kind": "act", "recorded_at": recorded_at}
+    content = canonical(entry | {"event": plain(event | {"data": data})})
     if len(content) <= LARGEST_ENTRY:
         return content
-    event["data"] = {"actor": event["data"]["actor"], "too_large": len(content)}
-    return canonical(entry | {"event": plain(event)})
+    return canonical(entry | {"event": plain(event | {"data": {"actor": data["actor"], "too_large": len(content)}})})
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -2,31 +2,36 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
+from tierproof_bus.errors import BusError
+from tierproof_bus.link import Link
 from tierproof_proofs.note import parse_note
 
 from tierproof_evidence_ledger import opening
 from tierproof_evidence_ledger.acts import CLOCKED, VERIFIED
 from tierproof_evidence_ledger.apart import verified_apart
-from tierproof_evidence_ledger.clocks import Clocks
+from tierproof_evidence_ledger.clock import ClockUnreadable, broker_time, gathered
 from tierproof_evidence_ledger.errors import LedgerError
+from tierproof_evidence_ledger.host_clock import HostClock
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.timestamps import Authority, certificates_in, stamp
 
 _log = structlog.get_logger()
 Note = Callable[[str, Mapping[str, Any]], Awaitable[int]]
+CLOCK_TRIES = 3
 POLL_SECONDS = 5.0  # how soon a first checkpoint, or an authority that came back, is noticed
 
 
 class Duties:
     """Runs for one term; `note` appends an act, `store` is a connection that nobody else writes batches with."""
 
-    def __init__(self, settings: LedgerSettings, note: Note, store: Store, clocks: Clocks) -> None:
-        self._settings, self._note, self._store, self._clocks = settings, note, store, clocks
+    def __init__(self, settings: LedgerSettings, note: Note, store: Store, link: Link) -> None:
+        self._settings, self._note, self._store, self._link = settings, note, store, link
 
     async def run(self) -> None:
         """Do them until cancelled; what cannot be done now is logged, and tried again."""
@@ -50,8 +55,20 @@ class Duties:
             await asyncio.sleep(seconds if done else min(POLL_SECONDS, seconds))
 
     async def _clock(self) -> bool:
-        await self._note(CLOCKED, await self._clocks.read())
+        clocks = {"database": self._database_time, "broker": self._broker_time}
+        found = await gathered(clocks, HostClock(), tries=CLOCK_TRIES, seconds=self._settings.answer_seconds)
+        await self._note(CLOCKED, found)
         return True
+
+    async def _database_time(self) -> datetime:
+        moment: datetime = (await self._store.one("SELECT clock_timestamp()"))[0]
+        return moment
+
+    async def _broker_time(self) -> datetime:
+        try:
+            return broker_time((await self._link.ask("$JS.API.STREAM.INFO.EVIDENCE", b"")).data)
+        except BusError as error:
+            raise ClockUnreadable(error.diagnosis()) from None
 
     async def _stamp(self, authority: Authority) -> bool:
         published = await opening.last_published(self._store)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 from tierproof_proofs.checkpoint import Checkpoint
-from tierproof_proofs.merkle import consistency_proof
+from tierproof_proofs.merkle import EMPTY_ROOT, consistency_proof
 from tierproof_proofs.note import parse_note, sign_note
 
 from tierproof_evidence_ledger.appender import Appender, Rows
@@ -57,10 +57,9 @@ class Publisher:
     async def agree(self) -> None:
         """Ask the witnesses, before anything is appended, whether they know a larger ledger; raises Outgrown."""
         if self.witnesses is not None:
-            checkpoint = self.appender.recorder.checkpoint
-            await self.witnesses.agreed(
-                *(("", 0) if checkpoint is None else (await self._signed(checkpoint), checkpoint.size))
-            )
+            recorder = self.appender.recorder
+            here = recorder.checkpoint or Checkpoint(origin=recorder.pens.origin, size=0, root=EMPTY_ROOT)
+            await self.witnesses.agreed(await self._signed(here), here.size)
 
     async def run(self) -> None:
         """Publish until cancelled; raises Outgrown when a witness knows another history than this one."""

@@ -16,6 +16,7 @@ from tierproof_evidence_ledger.batch import Batch, IngestKey, Outcome
 from tierproof_evidence_ledger.decide import Recorded
 from tierproof_evidence_ledger.desk import Desk
 from tierproof_evidence_ledger.pens import Pens
+from tierproof_evidence_ledger.recent import RecentEvents
 from tierproof_evidence_ledger.release import Position, released_event
 from tierproof_evidence_ledger.rulings import PlannedRelease, given_up, planned_releases
 from tierproof_evidence_ledger.sealed import Vault
@@ -62,6 +63,7 @@ class Recorder:
     """
 
     store: Store
+    recent: RecentEvents
     tree: Tree
     desk: Desk
     vault: Vault
@@ -90,7 +92,7 @@ class Recorder:
         self._act(draft, self.first_acts)
         await self._take_in(draft, messages)
         fresh = {event_id: recorded for event_id, (recorded, _) in draft.events.items()}
-        planned = await planned_releases(self.desk, self.store, fresh, draft.arrived | self.catching_up)
+        planned = await planned_releases(self.desk, self.recent, fresh, draft.arrived | self.catching_up)
         if now - self.swept_at >= self.sweep_every:
             self.swept_at = now
             planned += given_up(self.desk, now)
@@ -104,6 +106,7 @@ class Recorder:
             await self.store.commit(draft.batch, self.term)
         self.tree, self.catching_up, self.first_acts = tree, frozenset(), ()
         self.checkpoint = checkpoint or self.checkpoint
+        self.recent.put(fresh.values())
         return draft.batch
 
     async def _take_in(self, draft: _Draft, messages: Sequence[forms.Delivered]) -> None:

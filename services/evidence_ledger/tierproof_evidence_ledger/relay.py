@@ -1,6 +1,7 @@
 """The relay: publishes what the outbox names, opens the texts of answers on the way, and notes what was stored."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
@@ -15,13 +16,15 @@ from tierproof_contracts.result import ResultReleasedV1
 from tierproof_proofs.checkpoint import parse_checkpoint
 from tierproof_proofs.note import parse_note
 
-from tierproof_evidence_ledger.errors import TextUnreadable
+from tierproof_evidence_ledger.books import commitments_in
+from tierproof_evidence_ledger.errors import Corrupted, TextUnreadable
 from tierproof_evidence_ledger.recorder import written
 from tierproof_evidence_ledger.release import SOURCE
-from tierproof_evidence_ledger.sealed import Vault
+from tierproof_evidence_ledger.sealed import SealedText, Vault, WrappedKey
 from tierproof_evidence_ledger.store import Store
 
 _log = structlog.get_logger()
+Texts = Mapping[str, tuple[SealedText, WrappedKey | None]]
 Row = tuple[str, int]  # kind, and the entry's seq or the checkpoint's size
 
 
@@ -53,16 +56,22 @@ class Relay:
 
     async def _sent(self, rows: list[Row]) -> list[Row]:
         """Publish rows at once, note in one commit what is stored, and return those that must be tried again."""
-        said = await asyncio.gather(*(self._said(*row) for row in rows))
+        seqs = [ref for kind, ref in rows if kind == "release"]
+        entries = await self._store.entries_at(seqs) if seqs else {}
+        events = {seq: orjson.loads(content)["event"] for seq, content in entries.items()}
+        texts = await self._store.texts(sorted({name for event in events.values() for name in commitments_in(event)}))
+        said = await asyncio.gather(*(self._said(kind, ref, events.get(ref), texts) for kind, ref in rows))
         stored = [(kind, ref, place) for (kind, ref), place in zip(rows, said, strict=True) if isinstance(place, int)]
         if stored:
             await self._store.published(stored)
         return [row for row, place in zip(rows, said, strict=True) if place == "again"]
 
-    async def _said(self, kind: str, ref: int) -> int | Literal["again", "stays"]:
+    async def _said(
+        self, kind: str, ref: int, event: dict[str, Any] | None, texts: Texts
+    ) -> int | Literal["again", "stays"]:
         """Publish one row and return its place in the stream; what `stays` in the outbox does not hold up the others."""
         try:
-            envelope = await (self._release(ref) if kind == "release" else self._checkpoint(ref))
+            envelope = await self._checkpoint(ref) if kind == "checkpoint" else self._release(ref, event, texts)
             published = await self._bus.publish_envelope(envelope)
         except TextUnreadable as error:
             _log.error("outbox.unreadable", kind=kind, ref=ref, reason=error.diagnosis())
@@ -75,9 +84,10 @@ class Relay:
             return "stays"
         return published.sequence
 
-    async def _release(self, seq: int) -> Envelope[Any]:
-        event = orjson.loads(await self._store.entry(seq))["event"]
-        return envelope_of(ResultReleasedV1).model_validate(await self._opened(event))
+    def _release(self, seq: int, event: dict[str, Any] | None, texts: Texts) -> Envelope[Any]:
+        if event is None:
+            raise Corrupted(f"entry {seq} is missing: run `verify`")
+        return envelope_of(ResultReleasedV1).model_validate(self._opened(event, texts))
 
     async def _checkpoint(self, size: int) -> Envelope[Any]:
         note = await self._store.published_checkpoint(size)
@@ -94,19 +104,18 @@ class Relay:
             data=data,
         )
 
-    async def _opened(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def _opened(self, value: Any, texts: Texts) -> Any:  # noqa: ANN401 - any JSON value
         """Return a JSON value with each commitment replaced by its text; raises TextUnreadable."""
         if isinstance(value, dict):
             if value.keys() == {"commitment", "size"}:
-                return await self._text(value["commitment"])
-            return {key: await self._opened(inner) for key, inner in value.items()}
-        return [await self._opened(inner) for inner in value] if isinstance(value, list) else value
+                return self._text(value["commitment"], texts)
+            return {key: self._opened(inner, texts) for key, inner in value.items()}
+        return [self._opened(inner, texts) for inner in value] if isinstance(value, list) else value
 
-    async def _text(self, commitment: str) -> dict[str, str]:
-        found = await self._store.text(commitment)
-        if found is None:
+    def _text(self, commitment: str, texts: Texts) -> dict[str, str]:
+        if commitment not in texts:
             raise TextUnreadable(f"{commitment}: the text was never stored")
-        sealed, key = found
+        sealed, key = texts[commitment]
         if key is None:
             raise TextUnreadable(f"{commitment}: the key of tenant {sealed.tenant} was erased")
         return self._vault.open(sealed, key).model_dump()

@@ -88,7 +88,7 @@ class Sequencer:
             inbasket = Inbasket()
             stack.callback(inbasket.close)
             pulls = [await self._pull(consumer, appender, inbasket) for consumer in consumers_of(SERVICE)]
-            duties = Duties(settings, recorder, inbasket.note, shown, bus)
+            duties = Duties(settings, inbasket.note, shown, self._link)
             self.in_office, self._inbasket = True, inbasket
             await first_ended(
                 self._record(appender, inbasket),

@@ -19,9 +19,9 @@ from tierproof_evidence_ledger.sealed import SealedText, WrappedKey
 
 OFFICE_LOCK = 0x7469_6572_0001  # held for as long as a sequencer is in office
 TERM_LOCK = 0x7469_6572_0002  # held while a term is taken or a batch commits
-_TEXT = """
-    SELECT t.tenant, t.task_id, t.key_id, t.nonce, t.ciphertext, k.wrapped
-    FROM ledger.sealed_text t LEFT JOIN ledger.text_key k USING (key_id) WHERE t.commitment = %s"""
+_TEXTS = """
+    SELECT t.commitment, t.tenant, t.task_id, t.key_id, t.nonce, t.ciphertext, k.wrapped
+    FROM ledger.sealed_text t LEFT JOIN ledger.text_key k USING (key_id) WHERE t.commitment = ANY (%s)"""
 _RECORDED = """
     SELECT s.name, s.created, k.stream_seq FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS asked (name, created, stream_seq)
     JOIN ledger.stream s USING (name, created) JOIN ledger.ingest_key k USING (stream_id, stream_seq)"""
@@ -115,8 +115,12 @@ class Store:
 
     async def text(self, commitment: str) -> tuple[SealedText, WrappedKey | None] | None:
         """Return a sealed text and its key, None in place of an erased one."""
-        rows = await self.all(_TEXT, [commitment])
-        return _text_in(commitment, rows[0]) if rows else None
+        return (await self.texts([commitment])).get(commitment)
+
+    async def texts(self, commitments: Sequence[str]) -> dict[str, tuple[SealedText, WrappedKey | None]]:
+        """Return sealed texts by commitment, each with its key, None in place of an erased one."""
+        rows = await self.all(_TEXTS, [list(commitments)]) if commitments else []
+        return {row[0]: _text_in(row) for row in rows}
 
     async def unpublished(self) -> list[tuple[str, int]]:
         """Return outbox rows that are not published yet, oldest first."""
@@ -133,12 +137,10 @@ class Store:
             [[kind for kind, _, _ in rows], [ref for _, ref, _ in rows], [place for _, _, place in rows]],
         )
 
-    async def entry(self, seq: int) -> bytes:
-        """Return an entry's canonical bytes; raises Corrupted when there is none."""
-        rows = await self.all("SELECT canonical FROM ledger.entry WHERE seq = %s", [seq])
-        if not rows:
-            raise Corrupted(f"entry {seq} is missing: run `verify`")
-        return bytes(rows[0][0])
+    async def entries_at(self, seqs: Sequence[int]) -> dict[int, bytes]:
+        """Return the canonical bytes of entries by their seq."""
+        rows = await self.all("SELECT seq, canonical FROM ledger.entry WHERE seq = ANY (%s)", [list(seqs)])
+        return {int(seq): bytes(content) for seq, content in rows}
 
     async def entries(self, first: int, count: int) -> list[bytes]:
         """Return the canonical bytes of up to `count` entries from `first` on."""
@@ -251,8 +253,8 @@ class Store:
         return (await self.all(query, values))[0]
 
 
-def _text_in(commitment: str, row: tuple[Any, ...]) -> tuple[SealedText, WrappedKey | None]:
-    tenant, task_id, key_id, nonce, ciphertext, wrapped = row
+def _text_in(row: tuple[Any, ...]) -> tuple[SealedText, WrappedKey | None]:
+    commitment, tenant, task_id, key_id, nonce, ciphertext, wrapped = row
     text = SealedText(
         commitment=commitment,
         tenant=tenant,

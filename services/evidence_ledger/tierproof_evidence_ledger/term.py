@@ -17,12 +17,14 @@ from tierproof_evidence_ledger.acts import ROTATED
 from tierproof_evidence_ledger.desk import STEERING, TASK_EVENTS, Desk, Patience, instant, laid_out
 from tierproof_evidence_ledger.errors import Corrupted
 from tierproof_evidence_ledger.pens import Pens, after, pens, rotation
+from tierproof_evidence_ledger.recent import RecentEvents
 from tierproof_evidence_ledger.recorder import LONG_AGO, Recorder
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.tree import Tree
 
 _log = structlog.get_logger()
+EVENTS_REMEMBERED = 8192
 AT_START = frozenset({"start of term"})
 
 
@@ -79,6 +81,7 @@ async def begin(store: Store, office: Office) -> Recorder:
     store.stream_ids, highest = await opening.positions(store)
     recorder = Recorder(
         store=store,
+        recent=RecentEvents(store, EVENTS_REMEMBERED),
         tree=tree,
         desk=desk,
         vault=office.vault,
@@ -104,7 +107,7 @@ async def _pens(store: Store, office: Office) -> Pens:
 async def _last_time(store: Store, size: int) -> datetime:
     if size == 0:
         return LONG_AGO
-    return instant(opening.loaded(await store.entry(size - 1))["recorded_at"])
+    return instant(opening.loaded((await store.entries_at([size - 1]))[size - 1])["recorded_at"])
 
 
 async def _go_over(recorder: Recorder, office: Office) -> None:

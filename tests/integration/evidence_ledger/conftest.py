@@ -18,6 +18,7 @@ from tierproof_evidence_ledger.desk import Patience
 from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.recorder import Recorder
 from tierproof_evidence_ledger.sealed import Vault
+from tierproof_evidence_ledger.service import serve
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.term import Office, begin
@@ -154,8 +155,6 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Le
 @pytest.fixture
 async def running(settings: LedgerSettings) -> AsyncIterator[LedgerSettings]:
     """A ledger at work in this process."""
-    from tierproof_evidence_ledger.service import serve
-
     stop = asyncio.Event()
     serving = asyncio.create_task(serve(settings, stop))
     yield settings

@@ -185,7 +185,7 @@ async def test_killing_the_ledger_again_and_again_costs_nothing(
     process.send_signal(signal.SIGTERM)
     await asyncio.to_thread(process.wait, 10)
     assert process.returncode == 0, log_file.read_text()[-3000:]
-    assert ledger.rows("SELECT kind, count(*) FROM ledger.entry GROUP BY kind ORDER BY kind") == [
+    assert ledger.rows("SELECT kind, count(*) FROM ledger.v_entry WHERE kind <> 'act' GROUP BY kind ORDER BY kind") == [
         ("event", 7 * count),
         ("release", count),
     ]

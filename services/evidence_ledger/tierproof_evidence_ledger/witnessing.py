@@ -155,7 +155,12 @@ class Witnesses:
         if old in {0, new}:
             return ()
         async with self._reading:
-            return await asyncio.to_thread(self._proof, old, new)
+            building = asyncio.ensure_future(asyncio.to_thread(self._proof, old, new))
+            try:
+                return await asyncio.shield(building)
+            except asyncio.CancelledError:
+                await asyncio.wait([building])  # a thread cannot be cancelled, and the next one must not meet it
+                raise
 
     def _said_missing(self) -> str:
         return (

@@ -1,6 +1,7 @@
 """The ledger before its witnesses: real witnesses in memory, and ones that lie, sleep, forget or are played by somebody else."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -269,9 +270,9 @@ async def test_what_a_witness_says_of_sizes_and_histories(seats: list[Seat]) -> 
 async def test_a_witness_that_changes_its_mind_is_not_waited_for(seats: list[Seat]) -> None:
     sizes = iter(range(100))
     wire = wire_to(seats, w0=lambda _body: Reply(409, b"%d\n" % next(sizes), SIZE_TYPE))
-    witnesses = witnesses_of(wire, seats, 2)
-    await witnesses.cosigned(TREE.note(30), 30)
-    assert "changes its mind" in witnesses.missing["w0.example"]
+    witnesses = witnesses_of(wire, seats, 3)
+    with pytest.raises(Unwitnessed, match=r"w0\.example: it changes its mind"):
+        await witnesses.cosigned(TREE.note(30), 30)
 
 
 async def test_a_proof_that_cannot_be_built_is_not_hidden(seats: list[Seat]) -> None:
@@ -284,6 +285,27 @@ async def test_a_proof_that_cannot_be_built_is_not_hidden(seats: list[Seat]) -> 
     witnesses._proof = broken
     with pytest.raises(RuntimeError, match="no database"):
         await witnesses.cosigned(TREE.note(9), 9)
+
+
+async def test_proofs_are_built_one_at_a_time_also_when_somebody_is_too_late(seats: list[Seat]) -> None:
+    seats[0].witness.submit(TREE.submission(0, 4))
+    seats[1].witness.submit(TREE.submission(0, 5))
+    at_work, release, together = 0, threading.Event(), 0
+
+    def proof(old: int, new: int) -> list[bytes]:
+        nonlocal at_work, together
+        at_work += 1
+        together = max(together, at_work)
+        release.wait(5)
+        at_work -= 1
+        return TREE.proof(old, new)
+
+    witnesses = witnesses_of(wire_to(seats), seats, 1)
+    witnesses._proof = proof
+    asyncio.get_running_loop().call_later(0.05, release.set)
+    assert names(await witnesses.cosigned(TREE.note(9), 9), seats) == {"w2.example"}
+    assert set(witnesses.missing) == {"w0.example", "w1.example"}
+    assert (together, at_work) == (1, 0)
 
 
 async def test_a_policy_must_name_where_its_quorum_is_reached(tmp_path: Path, seats: list[Seat]) -> None:

@@ -12,7 +12,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
-from cryptography.x509 import Certificate, ObjectIdentifier, load_pem_x509_certificates
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509 import (
+    Certificate,
+    DuplicateExtension,
+    InvalidVersion,
+    ObjectIdentifier,
+    UnsupportedGeneralNameType,
+    load_pem_x509_certificates,
+)
 from rfc3161_client import (
     HashAlgorithm,
     PKIStatus,
@@ -31,6 +39,8 @@ REPLY = "application/timestamp-reply"
 OK = 200
 SHA256 = ObjectIdentifier("2.16.840.1.101.3.4.2.1")
 CHUNK = 16_384
+# What reading a damaged reply, and the certificates in it, raises.
+UNREADABLE = (ValueError, DuplicateExtension, InvalidVersion, UnsupportedGeneralNameType, UnsupportedAlgorithm)
 
 
 class StampUnavailable(LedgerError):
@@ -126,7 +136,7 @@ def _verified(
         if response.status not in {PKIStatus.GRANTED, PKIStatus.GRANTED_WITH_MODS}:
             raise StampRefused(f"no token: {'; '.join(response.status_string) or PKIStatus(response.status).name}")
         return _proven(response, message, certificates, query)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise StampUnproven(f"not a time-stamp reply: {error}") from None
     except VerificationError as error:
         raise StampUnproven(f"the token proves nothing here: {error}") from None

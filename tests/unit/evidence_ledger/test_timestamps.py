@@ -126,6 +126,7 @@ def test_no_bytes_make_it_fall(authority: Authority, body: bytes) -> None:
         verify_stamp(body, NOTE, [authority.identity.certificate])
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # a serial number of zero
 @given(st.data())
 def test_no_changed_byte_makes_it_fall_or_moves_the_time(
     authority: Authority, reply: bytes, data: st.DataObject
@@ -138,6 +139,21 @@ def test_no_changed_byte_makes_it_fall_or_moves_the_time(
     except (StampUnproven, StampRefused):
         return
     assert at == NOON
+
+
+@pytest.mark.parametrize(
+    ("known", "twisted"),
+    [
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a"),  # version 11 of X.509
+        (b"\x06\x03\x55\x1d\x13", b"\x06\x03\x55\x1d\x0f"),  # key usage, twice
+    ],
+)
+def test_a_twisted_certificate_in_the_reply_is_no_stamp(
+    authority: Authority, reply: bytes, known: bytes, twisted: bytes
+) -> None:
+    assert reply.count(known) == 1
+    with pytest.raises(StampUnproven, match="not a time-stamp reply"):
+        verify_stamp(reply.replace(known, twisted), NOTE, [authority.identity.certificate])
 
 
 class Chain:

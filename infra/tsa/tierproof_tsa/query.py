@@ -13,6 +13,8 @@ DIGEST_SIZES: Final = {
     "2.16.840.1.101.3.4.2.2": 48,  # SHA-384
     "2.16.840.1.101.3.4.2.3": 64,  # SHA-512
 }
+# What asn1crypto raises over damaged bytes; the last two come from types that it meets where none may be.
+UNREADABLE: Final = (ValueError, TypeError, OverflowError, RecursionError, AttributeError, IndexError)
 
 
 class Failure(StrEnum):
@@ -62,7 +64,7 @@ def read_query(body: bytes, policy: str) -> Query | Refused:
     """Read a DER TimeStampReq for an authority of one policy (dotted OID)."""
     try:
         fields = _fields(body)
-    except (ValueError, TypeError, OverflowError, RecursionError):
+    except UNREADABLE:
         return Refused(failure=Failure.BAD_DATA_FORMAT, because="the body is not a TimeStampReq in DER")
     return _judged(fields, policy)
 

@@ -82,6 +82,16 @@ def test_what_is_no_query_is_bad_data(body: bytes) -> None:
     assert refused.failure is Failure.BAD_DATA_FORMAT
 
 
+@pytest.mark.parametrize("tag", [0x03, 0x07, 0x0A, 0x24, 0x2D])
+def test_parameters_of_an_odd_type_behind_an_unknown_hash_are_refused(tag: int) -> None:
+    """An empty bit string, an object descriptor and their like, where the reader of ASN.1 loses its way."""
+    algorithm = {"algorithm": SHA256, "parameters": core.Null()}
+    body = query(message_imprint={"hash_algorithm": algorithm, "hashed_message": bytes(32)})
+    odd = body.replace(b"\x04\x02\x01\x05\x00", bytes([0x04, 0x02, 0x7F, tag, 0x00]))
+    assert odd != body
+    assert isinstance(read_query(odd, POLICY), Refused)
+
+
 def test_a_default_that_is_spelled_out_is_not_der() -> None:
     spelled_out = query(cert_req=True).replace(b"\x01\x01\xff", b"\x01\x01\x00")
     assert isinstance(read_query(spelled_out, POLICY), Refused)

@@ -8,15 +8,17 @@ from tierproof_evidence_ledger.moments import NoAnswer, Rows, size_at
 from tierproof_evidence_ledger.pages import TOLD, told
 from tierproof_evidence_ledger.proof import Tree, proof_of
 
-# A task's state at a size: its outcome, else whether an answer waits for a person.
+# A task's state at a size: its outcome, else whether an answer waits for a person. No EXISTS: it would be hashed over the whole log.
 _STATE = """
     coalesce((SELECT o.status FROM ledger.v_outcome o WHERE o.task_id = e.task_id AND o.seq < %(size)s),
-             CASE WHEN EXISTS (SELECT 1 FROM ledger.v_entry r
-                               WHERE r.task_id = e.task_id AND r.event_type = 'review.requested.v1' AND r.seq < %(size)s)
-                       AND NOT EXISTS (SELECT 1 FROM ledger.v_entry d
-                                       WHERE d.task_id = e.task_id AND d.event_type = 'review.decided.v1' AND d.seq < %(size)s)
+             CASE WHEN (SELECT r.seq FROM ledger.v_entry r WHERE r.task_id = e.task_id
+                        AND r.event_type = 'review.requested.v1' AND r.seq < %(size)s ORDER BY r.seq LIMIT 1) IS NOT NULL
+                   AND (SELECT d.seq FROM ledger.v_entry d WHERE d.task_id = e.task_id
+                        AND d.event_type = 'review.decided.v1' AND d.seq < %(size)s ORDER BY d.seq LIMIT 1) IS NULL
                   THEN 'waiting' ELSE 'open' END)"""
 _STATE_OF_ONE = f"SELECT {_STATE} AS state FROM (SELECT %(task_id)s::text AS task_id) e"  # noqa: S608 - a constant
+# An event, and no other words under its id. Of an event's type there is nothing else; and that few are conflicts the planner assumes.
+_SAID = "kind <> 'conflict'"
 # Before this position no entry concerns a task that is still open.
 _OPEN_FROM = "coalesce((SELECT open_from FROM ledger.v_published_checkpoint ORDER BY size DESC LIMIT 1), 0)"
 
@@ -61,9 +63,9 @@ def tasks(rows: Rows, question: asked.TasksAsked) -> asked.Tasks:
             SELECT e.seq AS index, e.task_id, e.tenant, e.entry #>> '{{event,data,kind}}' AS kind, e.safety_class,
                    e.entry ->> 'received_at' AS submitted_at, {_STATE} AS state,
                    (SELECT d.entry #>> '{{event,data,because}}' FROM ledger.v_entry d
-                    WHERE d.task_id = e.task_id AND d.event_type = 'task.decided.v1' LIMIT 1) AS detail
+                    WHERE d.task_id = e.task_id AND d.event_type = 'task.decided.v1' ORDER BY d.seq LIMIT 1) AS detail
             FROM ledger.v_entry e
-            WHERE e.event_type = 'task.submitted.v1' AND e.kind = 'event' AND {of_state.get(question.state, ended)}
+            WHERE e.event_type = 'task.submitted.v1' AND {_SAID} AND {of_state.get(question.state, ended)}
               AND (%(tenant)s::text IS NULL OR e.tenant = %(tenant)s) AND (%(before)s::bigint IS NULL OR e.seq < %(before)s)
         ) found
         WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) AND (%(state)s::text IS NULL OR state = %(state)s)
@@ -100,7 +102,7 @@ def reviews(rows: Rows, question: asked.ReviewsAsked) -> asked.Reviews:
     """Return reviews that nobody has decided, of tasks without an outcome, oldest first."""
     query = f"""
         SELECT {TOLD} FROM ledger.v_entry r
-        WHERE r.event_type = 'review.requested.v1' AND r.kind = 'event' AND r.seq >= {_OPEN_FROM}
+        WHERE r.event_type = 'review.requested.v1' AND {_SAID} AND r.seq >= {_OPEN_FROM}
           AND (%(task_id)s::text IS NULL OR r.task_id = %(task_id)s)
           AND NOT EXISTS (SELECT 1 FROM ledger.v_outcome o WHERE o.task_id = r.task_id)
           AND NOT EXISTS (SELECT 1 FROM ledger.v_entry d WHERE d.task_id = r.task_id AND d.event_type = 'review.decided.v1')

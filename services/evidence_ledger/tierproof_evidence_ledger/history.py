@@ -34,7 +34,7 @@ def _read(rows: Rows, size: int, where: str, **values: object) -> list[dict[str,
 
 
 def _documents(rows: Rows, name: str, size: int) -> list[audit.HistoryRow]:
-    found = _read(rows, size, "event_type = %(type)s AND kind = 'event'", type=POLICY)
+    found = _read(rows, size, "event_type = %(type)s AND kind <> 'conflict'", type=POLICY)
     return list(documents(row for row in found if said(row)["name"] == name))
 
 
@@ -115,11 +115,11 @@ _STATES = {
 
 
 def _model(rows: Rows, digest: str, size: int) -> list[audit.HistoryRow]:
-    manifests = _read(rows, size, "event_type = %(type)s AND kind = 'event'", type=POLICY)
+    manifests = _read(rows, size, "event_type = %(type)s AND kind <> 'conflict'", type=POLICY)
     revoked = _read(
         rows,
         size,
-        "event_type = %(type)s AND kind = 'event' AND digests[1] = %(digest)s",
+        "event_type = %(type)s AND kind <> 'conflict' AND digests[1] = %(digest)s",
         type=REVOKED,
         digest=digest,
     )

@@ -13,9 +13,13 @@ CONDITIONS = {
     "kind": "kind = %(kind)s",
     "actor": "actor = %(actor)s",
     "task_id": "task_id = %(task_id)s",
+    "model": "(digests[1] = %(model)s OR digests[2] = %(model)s OR digests[3] = %(model)s OR digests[4] = %(model)s)",
     "tenant": "tenant = %(tenant)s",
     "safety_class": "safety_class = %(safety_class)s",
 }
+NO_OTHER_KIND = "kind <> ALL ('{conflict,rejected,advisory,release,act}'::text[])"
+IN_SPAN = ("seq >= %(first)s", "seq < %(end)s")
+SEVERAL, NEARBY = 2, 1 << 16  # conditions; positions
 DIGESTS = ("digests[1]", "digests[2]", "digests[3]", "digests[4]")
 TOLD = "seq, kind, recorded_at, entry"
 BESIDE = 400  # bytes that an answer holds beside an entry's own: member names, positions, times
@@ -59,18 +63,58 @@ def spanned(rows: Rows, question: asked.Filtered, size: int) -> Span:
 def fitting(
     rows: Rows, question: asked.Filtered, span: Span, columns: str, limit: int, *, newest_first: bool = False
 ) -> Sequence[dict[str, Any]]:
-    """Return the columns of the first entries, or of the last, that fit all conditions."""
+    """Return the columns of the first entries, or of the last, that fit all conditions.
+
+    Conditions that often meet fill a page from the entries nearby. Those that do not might read every entry of one of them: beyond
+    `NEARBY` positions their indexes are laid over each other first.
+    """
     given = question.model_dump(include=set(CONDITIONS), exclude_none=True)
-    order = "DESC" if newest_first else "ASC"
-    conditions = ["seq >= %(first)s", "seq < %(end)s", *(CONDITIONS[name] for name in given)]
-    tail = f"ORDER BY seq {order} LIMIT %(limit)s"
-    where = " AND ".join(conditions)
-    if question.model is not None:  # each place of a digest has an index of its own, in the log's order
+    values = given | {"limit": limit}
+    if len(given) < SEVERAL or span.end - span.first <= NEARBY:
+        return _ordered(rows, values, span, columns, newest_first=newest_first)
+    if newest_first:
+        near, far = Span(first=span.end - NEARBY, end=span.end), Span(first=span.first, end=span.end - NEARBY)
+    else:
+        near, far = Span(first=span.first, end=span.first + NEARBY), Span(first=span.first + NEARBY, end=span.end)
+    found: list[dict[str, Any]] = [*_ordered(rows, values, near, columns, newest_first=newest_first)]
+    if len(found) < limit:
+        found += _overlaid(rows, values | {"limit": limit - len(found)}, far, columns, newest_first=newest_first)
+    return found
+
+
+def _ordered(
+    rows: Rows, values: Mapping[str, Any], span: Span, columns: str, *, newest_first: bool
+) -> Sequence[dict[str, Any]]:
+    """Read in the log's order until the page is full."""
+    tail = _tail(newest_first=newest_first)
+    where = " AND ".join([*IN_SPAN, *_conditions(values, without="model")])
+    if "model" in values:  # each place of a digest has an index of its own, in the log's order
         parts = (f"(SELECT seq FROM ledger.v_entry WHERE {where} AND {place} = %(model)s {tail})" for place in DIGESTS)  # noqa: S608
         where = f"seq = ANY (ARRAY({' UNION '.join(parts)} {tail}))"
     query = f"SELECT {columns} FROM ledger.v_entry WHERE {where} {tail}"  # noqa: S608 - names above
-    values = given | {"first": span.first, "end": span.end, "limit": limit, "model": question.model}
-    return rows.execute(query.encode(), values).fetchall()
+    return rows.execute(query.encode(), dict(values) | {"first": span.first, "end": span.end}).fetchall()
+
+
+def _overlaid(
+    rows: Rows, values: Mapping[str, Any], span: Span, columns: str, *, newest_first: bool
+) -> Sequence[dict[str, Any]]:
+    """Find what fits first and order it then: an order that no index has leaves the planner free to combine indexes."""
+    where = " AND ".join([*IN_SPAN, *_conditions(values)])
+    order = _tail(newest_first=newest_first).replace("BY seq", "BY seq + 0")
+    query = f"SELECT {columns} FROM ledger.v_entry WHERE {where} {order}"  # noqa: S608 - names above
+    return rows.execute(query.encode(), dict(values) | {"first": span.first, "end": span.end}).fetchall()
+
+
+def _conditions(values: Mapping[str, Any], without: str = "") -> list[str]:
+    plain = (
+        values.get("kind") == "event"
+    )  # said by what it is not: the planner knows nothing of kinds, and takes = for rare
+    conditions = CONDITIONS | {"kind": NO_OTHER_KIND} if plain else CONDITIONS
+    return [conditions[name] for name in values if name in conditions and name != without]
+
+
+def _tail(*, newest_first: bool) -> str:
+    return f"ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT %(limit)s"
 
 
 def bounded(

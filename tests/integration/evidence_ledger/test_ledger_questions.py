@@ -12,6 +12,7 @@ import pytest
 from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.documents import FleetManifest, ModelRevokedV1
 from tierproof_contracts.inference import AdapterPin
+from tierproof_evidence_ledger import pages
 from tierproof_evidence_ledger.errors import LedgerError
 from tierproof_evidence_ledger.findings import Report
 from tierproof_evidence_ledger.questions import Answers, asker_of
@@ -389,3 +390,34 @@ async def test_the_history_of_every_kind_of_record(asked: Ledger) -> None:
     assert [row[3] for row in await told(f"task:{story.task_id}", limit=2, after=9)] == states[2:4]
     assert len(await told("texts:acme", as_of=5)) == 1
     assert [row[2] for row in await told(f"task:{story.task_id}", after=8, limit=1)] == ["submitted"]
+
+
+@pytest.mark.requirement("LED-query")
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_conditions_that_seldom_meet_find_the_same(
+    asked: Ledger,
+    newest_first: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked.tasks(*range(6))
+    asked.tasks(*range(6, 9), tenant="globex", safety_class="C")
+    asked.tasks(*range(9, 12))
+    questions: list[dict[str, Any]] = [
+        {"actor": "producer-1", "tenant": "globex"},
+        {"actor": "ada", "tenant": "acme"},
+        {"kind": "event", "event_type": "task.decided.v1"},
+        {
+            "model": answered_task(1)["inference.settled.v1"].data.settlement.model.weights,
+            "tenant": "globex",
+            "kind": "event",
+        },
+    ]
+    size = asked.stock.size
+    for question in questions:
+        for limit in (2, 100):
+            how = question | {"as_of": size, "newest_first": newest_first, "limit": limit}
+            monkeypatch.setattr(pages, "NEARBY", 1 << 16)
+            plain = await asked.ask("search", **how)
+            for nearby in (1, 7, 60):
+                monkeypatch.setattr(pages, "NEARBY", nearby)
+                assert await asked.ask("search", **how) == plain

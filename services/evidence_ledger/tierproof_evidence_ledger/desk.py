@@ -4,6 +4,7 @@ It is learnt from entries alone, in their order: at start from the stored ones, 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -68,15 +69,15 @@ class Desk:
     revoked: frozenset[str] = frozenset()
     waiting: dict[str, OpenTask] = field(default_factory=dict)
 
-    def learn(self, seq: int, entry: Mapping[str, Any]) -> frozenset[str]:
+    def learn(self, seq: int, entry: Mapping[str, Any]) -> tuple[str, ...]:
         """Take in an entry and return the names under which waiting decisions may have missed it."""
         if entry["kind"] == "rejected":
             self._rejected(seq, entry)
-            return frozenset()
+            return ()
         event = entry["event"]
         learner = _LEARNERS.get(event["type"])
         known_as = learner(self, seq, entry) if learner else None
-        return frozenset(name for name in (event["id"], known_as) if name)
+        return (event["id"], known_as) if known_as else (event["id"],)
 
     def open_from(self, size: int) -> int:
         """Return the first entry that concerns a task that is still open, `size` when none is."""
@@ -92,7 +93,7 @@ class Desk:
         task.missing = missing
         self.waiting[task.task_id] = task
 
-    def waiting_for(self, arrived: frozenset[str]) -> list[OpenTask]:
+    def waiting_for(self, arrived: AbstractSet[str]) -> list[OpenTask]:
         """Return tasks whose decision waits for something that has arrived."""
         return [task for task in self.waiting.values() if not task.missing.isdisjoint(arrived)]
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import structlog
 from nats.aio.client import Client
@@ -139,7 +140,12 @@ def position_of(reply: str) -> tuple[int, int, str]:
     tokens = reply.split(".")
     sequence, delivery, nanoseconds = tokens[5:8] if len(tokens) == 9 else tokens[7:10]  # noqa: PLR2004 - the two forms
     seconds, rest = divmod(int(nanoseconds), NANOSECONDS)
-    return int(sequence), int(delivery), f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return int(sequence), int(delivery), f"{_second(seconds)}.{rest:09d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 async def created_at(link: Link, stream: str) -> str:

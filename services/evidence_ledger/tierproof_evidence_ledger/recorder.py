@@ -35,7 +35,7 @@ class _Draft:
     recorded_at: str
     batch: Batch
     events: dict[str, tuple[Recorded, int]] = field(default_factory=dict)
-    arrived: frozenset[str] = frozenset()
+    arrived: set[str] = field(default_factory=set)
     texts: dict[str, tuple[str, str, forms.CarriedText]] = field(default_factory=dict)
 
     def append(self, entry: bytes) -> int:
@@ -154,7 +154,7 @@ class Recorder:
         draft.keep(message, seq, "recorded", said.event_id)
         entry = {"kind": "event", "received_at": message.stored_at, "event": said.envelope}
         draft.events[said.event_id] = (_recorded(said), seq)
-        draft.arrived |= self.desk.learn(seq, entry)
+        draft.arrived.update(self.desk.learn(seq, entry))
 
     def _take_unreadable(self, draft: _Draft, message: forms.Delivered, reading: forms.Unreadable) -> None:
         content = forms.entry_of(message, reading, "rejected", draft.recorded_at)

@@ -1,6 +1,7 @@
 """Which outcomes go out with a batch: decisions in it, waiting ones that it completes, and tasks whose time is over."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, assert_never
@@ -46,7 +47,7 @@ class PlannedRelease:
 
 
 async def planned_releases(
-    desk: Desk, records: Records, fresh: Mapping[str, Recorded], arrived: frozenset[str]
+    desk: Desk, records: Records, fresh: Mapping[str, Recorded], arrived: AbstractSet[str]
 ) -> list[PlannedRelease]:
     """Return what goes out, and take it off the desk. `fresh` are the batch's events, `arrived` what decisions may have missed."""
     await _take_off_settled(desk, records, fresh)

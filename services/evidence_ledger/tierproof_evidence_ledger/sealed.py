@@ -4,7 +4,6 @@ The tenant's key is random and wrapped by a key file. Erasing it makes the tenan
 stay as they are.
 """
 
-import json
 import os
 import secrets
 import uuid
@@ -12,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -82,7 +82,7 @@ class Vault:
             if task_id not in ciphers:
                 ciphers[task_id] = _cipher_of(tenant_key, task_id)
             nonce = os.urandom(NONCE_SIZE)
-            plain = json.dumps([text.text, text.salt]).encode()
+            plain = orjson.dumps((text.text, text.salt))
             ciphertext = ciphers[task_id].encrypt(nonce, plain, text.commitment.encode())
             sealed.append(
                 SealedText(
@@ -103,7 +103,7 @@ class Vault:
             plain = cipher.decrypt(sealed.nonce, sealed.ciphertext, sealed.commitment.encode())
         except InvalidTag:
             raise TextUnreadable(f"{sealed.commitment}: the stored text was altered, or the key is another") from None
-        text, salt = json.loads(plain)
+        text, salt = orjson.loads(plain)
         if commitment_to(text, salt) != sealed.commitment:
             raise TextUnreadable(f"{sealed.commitment}: the stored text is another one")
         return Text(text=text, salt=salt)

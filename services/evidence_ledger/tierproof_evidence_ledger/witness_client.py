@@ -77,12 +77,11 @@ class WitnessClient:
         try:
             async with asyncio.timeout(self._seconds):
                 status, kind, reply = await self._post(f"old {old_size}\n{hashes}\n{note}".encode())
+            return self._understood(note, status, kind, reply, asked_at)
         except TimeoutError:
             return Unavailable(reason=f"no answer within {self._seconds:g} s")
         except (aiohttp.ClientError, OSError) as error:
             return Unavailable(reason=type(error).__name__)
-        try:
-            return self._understood(note, status, kind, reply, asked_at)
         except (ProofError, UnicodeDecodeError):
             return Unavailable(reason="its answer is none of a witness")
 
@@ -92,7 +91,7 @@ class WitnessClient:
             async for chunk in answer.content.iter_any():
                 reply += chunk
                 if len(reply) > LARGEST_REPLY:
-                    return 0, "", b""
+                    raise Malformed("an answer larger than any witness gives")
             return answer.status, answer.content_type, bytes(reply)
 
     def _understood(self, note: str, status: int, kind: str, reply: bytes, asked_at: float) -> Answer:

@@ -239,7 +239,6 @@ def replies(seat: Seat, other: Seat, size: int) -> dict[str, Reply]:
         "no newline": Reply(200, str(right).encode()[:-1]),
         "no text": Reply(200, b"\xff\n"),
         "a page": Reply(200, b"<html>\n", "text/html"),
-        "endless": Reply(200, b"x" * 1_000_000),
         "no size": Reply(409, b"many\n", SIZE_TYPE),
         "a page as size": Reply(409, b"9\n", "text/html"),
         "unknown log": Reply(404, b""),
@@ -258,6 +257,21 @@ async def test_only_fresh_and_right_cosignatures_of_known_keys_are_believed(seat
     assert isinstance(right, Cosigned)
     assert [line.name for line in right.lines] == ["w0.example"]
     assert {name for name, answer in found.items() if not isinstance(answer, Unavailable)} == set()
+
+
+class Endless(Reply):
+    """An answer that does not end."""
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)
+            yield bytes(100_000)
+
+
+async def test_an_endless_answer_is_cut_off_before_the_time_is_up(seats: list[Seat]) -> None:
+    wire = Wire({"http://w": always(Endless(200, b""))})
+    answer = await client_of(wire, "http://w", [seats[0].key]).cosign(TREE.note(4), 0, ())
+    assert answer == Unavailable(reason="its answer is none of a witness")
 
 
 async def test_what_a_witness_says_of_sizes_and_histories(seats: list[Seat]) -> None:

@@ -70,6 +70,10 @@ def test_allowed(text: str) -> None:
     Policy.parse(text.encode())
 
 
+def test_a_quorum_of_none_is_met_by_nobody() -> None:
+    assert Policy.parse(f"{WITNESSES}quorum none\n".encode()).satisfied_by([])
+
+
 def test_names_are_opaque_octets() -> None:
     kelvin, broken = "\N{KELVIN SIGN}".encode(), b"\xff\xfe"
     text = b"".join(

@@ -30,19 +30,16 @@ class Readers:
         connection = self._opened()
         try:
             yield connection
-            connection.rollback()
-        except BaseException:
-            self._give_back_or_drop(connection)
-            raise
-        self._idle.put(connection)
+        finally:
+            self._take_back(connection)
 
-    def _give_back_or_drop(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
+    def _take_back(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
         with contextlib.suppress(psycopg.Error):
             connection.rollback()
-        if not connection.closed:
+        if connection.closed:
+            self.close()
+        else:
             self._idle.put(connection)
-            return
-        self.close()
 
     def _opened(self) -> psycopg.Connection[dict[str, Any]]:
         with contextlib.suppress(queue.Empty):

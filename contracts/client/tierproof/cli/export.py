@@ -13,7 +13,7 @@ from tierproof_contracts.audit import ExportEntriesAsked
 from tierproof_proofs.trust import Trust
 
 from tierproof.cli import filters
-from tierproof.cli.asking import AUDITOR, checked
+from tierproof.cli.asking import AUDITOR
 from tierproof.cli.output import Headway, as_json, progress, run, say
 from tierproof.cli.places import CredentialsFlag, JsonFlag, UrlFlag, place, trust_file
 from tierproof.connection import connected
@@ -48,20 +48,7 @@ def export(
     as_json_: JsonFlag = False,
 ) -> None:
     """Export the log as of its newest cosigned checkpoint, whole or selected, with all that a stranger needs to check it."""
-    question = checked(
-        ExportEntriesAsked,
-        event_type=event_type,
-        kind=kind,
-        actor=actor,
-        task_id=task_id,
-        model=model,
-        tenant=tenant,
-        safety_class=safety_class,
-        since=since,
-        until=until,
-        as_of=as_of,
-        reason=reason,
-    )
+    question = filters.asked_with(ExportEntriesAsked, locals())
     where, trusted = place(AUDITOR, url, credentials), trust or trust_file()
     keys, verifier = _trust_in(trusted), verifier_file().read_bytes()
 

@@ -1,8 +1,11 @@
 """Flags that several of an auditor's commands share."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
+
+from tierproof.cli.asking import ModelT, checked
 
 TypeFlag = Annotated[str | None, typer.Option("--type", help="e.g. task.decided.v1")]
 KindFlag = Annotated[str | None, typer.Option("--kind", help="event, conflict, rejected, advisory, release or act")]
@@ -17,3 +20,8 @@ AsOfFlag = Annotated[
     str | None, typer.Option("--as-of", help="The ledger as it was: an instant (RFC 3339, UTC) or a number of entries.")
 ]
 ReasonFlag = Annotated[str | None, typer.Option("--reason", help="Why you ask; recorded with the question.")]
+
+
+def asked_with(form: type[ModelT], flags: Mapping[str, Any]) -> ModelT:
+    """Return the question that a command's flags ask: those that are named as its members."""
+    return checked(form, **{name: value for name, value in flags.items() if name in form.model_fields})

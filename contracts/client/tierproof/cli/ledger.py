@@ -64,23 +64,7 @@ def query(
     as_json_: JsonFlag = False,
 ) -> None:
     """Search entries by what they say and when. The search is itself recorded."""
-    question = checked(
-        SearchAsked,
-        event_type=event_type,
-        kind=kind,
-        actor=actor,
-        task_id=task_id,
-        model=model,
-        tenant=tenant,
-        safety_class=safety_class,
-        since=since,
-        until=until,
-        as_of=as_of,
-        after=after,
-        newest_first=newest_first,
-        limit=limit,
-        reason=reason,
-    )
+    question = filters.asked_with(SearchAsked, locals())
     if not every:
         found = asked(question, Entries, url, credentials)
         as_json(found) if as_json_ else table(COLUMNS, map(_line, found.entries), empty="nothing fits")

@@ -10,6 +10,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tierproof_evidence_ledger.errors import NotConfigured
 from tierproof_evidence_ledger.witness_client import (
     SIZE_TYPE,
@@ -180,6 +182,25 @@ async def test_another_history_is_refused(seats: list[Seat], size: int, why: str
     for ask in (forked.cosigned, forked.agreed):
         with pytest.raises(Outgrown, match=why):
             await ask(FORK.note(size), size)
+
+
+@given(known=st.integers(0, 20), size=st.integers(0, 20), forked=st.booleans(), first=st.integers(0, 20))
+@settings(deadline=None, max_examples=60)
+async def test_a_ledger_is_cosigned_if_and_only_if_it_continues_what_is_known(
+    *, tmp_path_factory: pytest.TempPathFactory, known: int, size: int, forked: bool, first: int
+) -> None:
+    """The two trees have their first three leaves in common."""
+    seat = Seat(tmp_path_factory.mktemp("seat") / "w", "w.example")
+    for new in sorted({min(first, known), known}):
+        await witnesses_of(wire_to([seat]), [seat], 1).cosigned(TREE.note(new), new)
+    tree = FORK if forked else TREE
+    asking = witnesses_of(wire_to([seat]), [seat], 1, tree)
+    if size >= known and (not forked or known <= 3):
+        assert names(await asking.cosigned(tree.note(size), size), [seat]) == {"w.example"}
+    else:
+        with pytest.raises(Outgrown):
+            await asking.cosigned(tree.note(size), size)
+    seat.store.close()
 
 
 async def test_a_witness_outside_the_quorum_is_believed_when_it_knows_more(seats: list[Seat]) -> None:

@@ -14,7 +14,7 @@ PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 PYTEST := $(BIN)/python -m pytest
 QUESTIONS := $(filter-out loadtests/machine.py,$(wildcard loadtests/*.py))
 
-.PHONY: help venv demo up down test test-model test-faults check contracts bench lock tools
+.PHONY: help venv demo up down test test-model test-faults check contracts part11 bench lock tools
 
 help: ## list the targets
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## */\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -66,6 +66,9 @@ bench: $(READY) ## measure: one question per file in loadtests/, results as JSON
 
 contracts: $(READY) ## write the schemas and the AsyncAPI document anew after a change of a contract
 	@$(BIN)/python -m tierproof_contracts write
+
+part11: $(READY) ## write the table of 21 CFR Part 11 into the evidence ledger's README after a change of marks
+	@$(BIN)/python tests/part11.py
 
 lock: $(READY) ## make infra/locks anew (UPGRADE=--upgrade for newer versions)
 	@$(BIN)/python infra/locks/lock.py $(UPGRADE)

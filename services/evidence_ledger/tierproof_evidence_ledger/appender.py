@@ -5,7 +5,7 @@ While one batch gets its copy, the next is already recorded; nobody outside lear
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -59,7 +59,7 @@ class Appender:
         messages: Sequence[Delivered],
         now: datetime,
         acts: Sequence[Act] = (),
-        then: Coroutine[None, None, None] | None = None,
+        then: Callable[[], Awaitable[None]] | None = None,
     ) -> Batch:
         """Commit a batch and return it; its second copy, the sending of its outbox, and `then` follow."""
         batch = await self.recorder.record(messages, now, acts)
@@ -78,13 +78,13 @@ class Appender:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({self._finishing})
 
-    async def _finish(self, batch: Batch, then: Coroutine[None, None, None] | None) -> None:
+    async def _finish(self, batch: Batch, then: Callable[[], Awaitable[None]] | None) -> None:
         if self.mirror is not None and batch.entries:
             await asyncio.to_thread(self.mirror.append, batch.first_seq, batch.entries)
         self.secured = max(self.secured, batch.next_seq)
         self._put(batch.outbox)
         if then is not None:
-            await then
+            await then()
 
 
 async def brought_up(mirror: Mirror, recorder: Recorder) -> None:

@@ -11,7 +11,7 @@ from tierproof_proofs.merkle import Frontier, leaf_hash
 from tierproof_proofs.tlog_proof import witness_times
 from tierproof_proofs.trust import Trust
 
-from tierproof_evidence_ledger.acts import MIGRATED
+from tierproof_evidence_ledger.acts import MIGRATED, RESTORED
 from tierproof_evidence_ledger.findings import Report
 from tierproof_evidence_ledger.fingerprint import parts_of
 
@@ -36,6 +36,8 @@ class Memory:
     acts: dict[str, tuple[int, str]] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
     roots: dict[int, bytes] = field(default_factory=dict)
+    unstored: dict[str, int] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
     schema: Mapping[str, str] | None = None
     recorded_at: str = ""
 
@@ -61,6 +63,8 @@ class Memory:
             self.acts[event["id"]] = (seq, event["type"])
         if event["type"] == "ledger.erased.v1":
             self.erased |= set(event["data"].get("keys", ()))
+        if event["type"] == RESTORED:
+            self.lost |= set(event["data"].get("texts_lost", ()))
         if event["type"] == MIGRATED:
             self.schema = event["data"].get("parts")
 
@@ -87,8 +91,8 @@ def _position(entry: Mapping[str, Any]) -> tuple[Any, ...] | None:
     return entry.get("stream"), entry.get("stream_created"), entry.get("stream_seq"), disposition, event_id
 
 
-def texts(rows: Rows, told: Told, report: Report) -> None:
-    """Check that each text that an entry commits to is stored, readable or not."""
+def texts(rows: Rows, told: Told, memory: Memory) -> None:
+    """Learn which texts that entries commit to are not stored, readable or not."""
     named: dict[str, int] = {}
     for seq, entry in told:
         for commitment in commitments_in(entry.get("event")):
@@ -96,7 +100,7 @@ def texts(rows: Rows, told: Told, report: Report) -> None:
     query = "SELECT commitment FROM ledger.v_sealed_text WHERE commitment = ANY (%s)"
     stored = {row[0] for row in rows.execute(query, [list(named)])}
     for commitment in named.keys() - stored:
-        report.add(named[commitment], f"the text {commitment} is not stored")
+        memory.unstored.setdefault(commitment, named[commitment])
 
 
 def commitments_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
@@ -116,6 +120,9 @@ def balance(rows: Rows, trust: Trust, keys: Sequence[LogKey], memory: Memory) ->
     report = memory.report
     _outcomes(rows, memory)
     _acts(rows, memory)
+    for commitment, seq in memory.unstored.items():
+        if commitment not in memory.lost:  # those the log itself says of: a disaster took them
+            report.add(seq, f"the text {commitment} is not stored")
     _keys_of_texts(rows, memory)
     _published(rows, trust, keys, memory)
     if memory.schema is not None:

@@ -15,7 +15,7 @@ from typing import Self
 
 from tierproof_proofs.checkpoint import Checkpoint, parse_checkpoint
 from tierproof_proofs.errors import ProofError
-from tierproof_proofs.merkle import EMPTY_ROOT, leaf_hash, range_root
+from tierproof_proofs.merkle import EMPTY_ROOT, consistency_proof, leaf_hash, range_root
 from tierproof_proofs.note import parse_note
 
 from tierproof_evidence_ledger.errors import Corrupted
@@ -159,6 +159,11 @@ class Mirror:
             if size == self.size:
                 return self._tree.frontier.root()
             return range_root(0, size, node_reader(self._hashes)) if size else EMPTY_ROOT
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the proof that the first `old` entries begin the first `new` ones; needs 0 < old <= new <= size."""
+        with self._one, said_clearly(self.folder):
+            return consistency_proof(old, new, node_reader(self._hashes))
 
     def _held(self, first: int, last: int) -> Iterator[bytes]:
         """Yield entries that are there, as many as there are."""

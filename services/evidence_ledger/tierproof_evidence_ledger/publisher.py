@@ -11,6 +11,7 @@ from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.merkle import EMPTY_ROOT, consistency_proof
 from tierproof_proofs.note import parse_note, sign_note
 
+from tierproof_evidence_ledger import opening
 from tierproof_evidence_ledger.appender import Appender, Rows
 from tierproof_evidence_ledger.proof import Tree
 from tierproof_evidence_ledger.readers import Readers
@@ -39,10 +40,11 @@ class Publisher:
         cls, settings: LedgerSettings, store: Store, appender: Appender, put: Callable[[Rows], None]
     ) -> AsyncIterator["Publisher"]:
         """Connect with the witnesses of the settings until the block ends."""
-        every = settings.announce_ms / 1000
+        every, last = settings.announce_ms / 1000, await opening.last_published(store)
+        published = last[0] if last else 0
         if settings.witness_policy is None:
             _log.warning("witnesses.none", consequence="a ledger that was rolled back whole is not noticed")
-            yield cls(store=store, appender=appender, witnesses=None, put=put, every=every)
+            yield cls(store=store, appender=appender, witnesses=None, put=put, every=every, published=published)
             return
         readers, tree = Readers(settings.auditor_dsn), Tree()
 
@@ -51,7 +53,7 @@ class Publisher:
                 return consistency_proof(old, new, node_reader(tree.reader(rows, new).hashes_at))
 
         async with witnesses_at(settings.witness_policy, proof) as witnesses:
-            yield cls(store=store, appender=appender, witnesses=witnesses, put=put, every=every)
+            yield cls(store=store, appender=appender, witnesses=witnesses, put=put, every=every, published=published)
         readers.close()
 
     async def agree(self) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import nats.errors
@@ -132,7 +133,7 @@ class Sequencer:
             newest = {pull: reply for pull, _, reply in sorted(items, key=_place)}
             acts = [act for act, _ in noted]
             batch = await appender.append(
-                [message for _, message, _ in items], utc_now(), acts, self._acknowledge(newest)
+                [message for _, message, _ in items], utc_now(), acts, partial(self._acknowledge, newest)
             )
             for act, recorded in noted:
                 if not recorded.done():

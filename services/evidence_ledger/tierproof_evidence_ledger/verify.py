@@ -58,19 +58,22 @@ class _Walk:
     next_seq: int = 0
 
 
-def verify(dsn: str, trust: Trust, known: Mapping[int, bytes] | None = None) -> Report:
-    """Verify a ledger; `known` are roots by size that the reader has from elsewhere. Raises psycopg.OperationalError."""
+def verify(dsn: str, trust: Trust, known: Mapping[int, bytes] | None = None, *, texts_too: bool = True) -> Report:
+    """Verify a ledger; `known` are roots by size that the reader has from elsewhere. Raises psycopg.OperationalError.
+
+    Without `texts_too` texts may be missing, as they are while a restore puts them back.
+    """
     report = Report()
     with psycopg.connect(dsn) as rows:
         rows.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
-            _verify(rows, trust, known or {}, report)
+            _verify(rows, trust, known or {}, report, texts_too=texts_too)
         except psycopg.ProgrammingError as error:  # a view or a column is not there, or not as it was delivered
             report.add(None, f"the schema is not the delivered one: {str(error).splitlines()[0]}")
     return report
 
 
-def _verify(rows: Rows, trust: Trust, known: Mapping[int, bytes], report: Report) -> None:
+def _verify(rows: Rows, trust: Trust, known: Mapping[int, bytes], report: Report, *, texts_too: bool) -> None:
     checkpoints = _checkpoints(rows, report)
     walk = _Walk(
         report=report, rows=rows, checkpoints=checkpoints, keys=list(trust.log_keys), memory=books.Memory(report=report)
@@ -82,7 +85,8 @@ def _verify(rows: Rows, trust: Trust, known: Mapping[int, bytes], report: Report
             _entry(walk, row, entry)
         told = [(row[0], entry) for row, entry in zip(chunk, entries, strict=True)]
         books.positions(rows, told, report)
-        books.texts(rows, told, report)
+        if texts_too:
+            books.texts(rows, told, walk.memory)
     _grow(walk)
     while walk.expected is not None:
         report.add(walk.next_seq, f"a checkpoint covers {walk.expected.size} entries: the newest ones are missing")

@@ -167,6 +167,7 @@ def test_the_signed_attributes_name_the_certificate(authority: Authority) -> Non
     reply = tsp.TimeStampResp.load(authority.answer(request.dump()), strict=True)
     signed = cms.ContentInfo.load(reply["time_stamp_token"].dump())["content"]
     [signer] = signed["signer_infos"]
+    assert signer["signature_algorithm"]["algorithm"].native == "sha256_ecdsa"  # the strangers above do not look
     attributes = {each["type"].native: each["values"] for each in signer["signed_attrs"]}
     assert attributes.keys() == {"content_type", "message_digest", "signing_certificate_v2"}
     [[named]] = [list(each["certs"]) for each in attributes["signing_certificate_v2"]]

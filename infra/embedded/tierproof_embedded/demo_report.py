@@ -103,6 +103,6 @@ def summary(lines: Sequence[Line], dead: int, entries: int, seconds: float) -> l
         f"{len(lines)} tasks in {seconds:.0f} s: {counted}; {dead} dead letter; {entries} ledger entries verified.",
         f"{repairs} were repaired, {escalated} escalated, {people} decided by a person (all class C).",
         f"The untrained 135M stand-in passed the checks in {right}; that the checks passed is all that `verified` claims.",
-        "One result was verified offline: inclusion proof, checkpoint signature, commitment of the answer.",
+        "One result was verified offline: inclusion proof, signatures of log and witness, commitment of the answer.",
         f"Next: make up; . .venv/bin/activate; tierproof task story {example.task_id}; README.md",
     ]

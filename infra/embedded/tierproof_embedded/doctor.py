@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tierproof_embedded import nats_server, ports, postgres
+from tierproof_embedded import nats_server, ports, postgres, witness
 from tierproof_embedded.detached import status_of
 from tierproof_embedded.errors import EmbeddedError
 from tierproof_embedded.process import remembered
@@ -38,6 +38,7 @@ def examine(settings: EmbeddedSettings) -> list[Finding]:
         disk_space,
         memory,
         chosen_ports,
+        witness_memory,
         base_model,
         parts,
     )
@@ -143,6 +144,16 @@ def chosen_ports(settings: EmbeddedSettings) -> Finding:
         found=", ".join(taken) if taken else f"{len(chosen)} chosen, all free",
         mend="stop the program that holds them, or remove state.json from the state folder",
     )
+
+
+def witness_memory(settings: EmbeddedSettings) -> Finding:
+    """Require that a witness with keys still has its memory, and say how much of the ledger it has cosigned."""
+    try:
+        size = witness.cosigned_size(settings.layout, settings)
+    except EmbeddedError as error:
+        return Finding(name="witness", passed=False, found="no memory", mend=error.diagnosis())
+    found = "not started yet" if size is None else f"has cosigned {size} ledger entries"
+    return Finding(name="witness", passed=True, found=found)
 
 
 def base_model(settings: EmbeddedSettings) -> Finding:

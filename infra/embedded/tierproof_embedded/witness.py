@@ -1,16 +1,19 @@
 """The witness as a part of a stack: its own process, keys and memory. It stands for one of somebody else, which proves more."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
+from tierproof_proofs.checkpoint import parse_checkpoint
 from tierproof_proofs.errors import ProofError
-from tierproof_proofs.note import ED25519, VerifierKey
+from tierproof_proofs.note import ED25519, VerifierKey, parse_note
 from tierproof_proofs.policy import policy_of
 from tierproof_proofs.trust import Trust
 from tierproof_witness.errors import WitnessError
 from tierproof_witness.identity import Files, establish
 from tierproof_witness.settings import PREFIX, WitnessSettings
+from tierproof_witness.store import Store
 
 from tierproof_embedded import ports
 from tierproof_embedded.endpoints import Endpoints
@@ -53,6 +56,19 @@ def verifier_keys(layout: Layout, settings: EmbeddedSettings) -> tuple[VerifierK
     except (WitnessError, ProofError) as error:
         raise StepFailed(step="taking the witness's keys", said=error.diagnosis()) from error
     return tuple(cosigner.verifier_key for cosigner in made)
+
+
+def cosigned_size(layout: Layout, settings: EmbeddedSettings) -> int | None:
+    """Return how many of the ledger's entries the witness has cosigned, None before its first start. Raises StepFailed."""
+    if not files(layout).key.exists():
+        return None
+    verifier_keys(layout, settings)
+    try:
+        with contextlib.closing(Store(files(layout).store, busy_seconds=WitnessSettings().busy_seconds)) as store:
+            note = store.note_of(settings.log_name)
+        return 0 if note is None else parse_checkpoint(parse_note(note.encode()).text).size
+    except (WitnessError, ProofError) as error:
+        raise StepFailed(step="asking what the witness remembers", said=error.diagnosis()) from error
 
 
 def write_policy(layout: Layout, endpoints: Endpoints) -> None:

@@ -1,19 +1,23 @@
 """The witness of a stack: its keys in the trust file, the ledger told where it is, and the two knowing each other."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
-from tierproof_embedded import ledger, ports, witness
+from tierproof_embedded import doctor, ledger, ports, witness
 from tierproof_embedded.authority import establish
 from tierproof_embedded.errors import StepFailed
 from tierproof_embedded.pins import OPEN, Pins
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import prepare
+from tierproof_proofs.checkpoint import Checkpoint, sign_checkpoint
 from tierproof_proofs.keys import load_key, load_mldsa44_key
-from tierproof_proofs.note import ED25519, ED25519_COSIGNATURE, MLDSA44_COSIGNATURE
+from tierproof_proofs.note import ED25519, ED25519_COSIGNATURE, MLDSA44_COSIGNATURE, NoteSigner
 from tierproof_proofs.policy import Policy
 from tierproof_proofs.trust import Trust
+from tierproof_witness.decide import Recorded
 from tierproof_witness.logs import read_logs
+from tierproof_witness.store import Store
 
 
 @pytest.fixture
@@ -73,6 +77,22 @@ def test_ledger_and_witness_are_told_about_each_other(
     assert own["TIERPROOF_WITNESS_STORE_FILE"] == str(witness.files(settings.layout).store)
     assert own["TIERPROOF_WITNESS_BODY_SECONDS"] == "3"
     assert "TIERPROOF_PG_DSN_FILE" not in own
+
+
+def test_the_doctor_says_what_the_witness_remembers(settings: EmbeddedSettings) -> None:
+    assert doctor.witness_memory(settings).found == "not started yet"
+    trusted(settings)
+    assert doctor.witness_memory(settings).found == "has cosigned 0 ledger entries"
+    log = NoteSigner(name=settings.log_name, signer=load_key(ledger.log_key(settings.layout)))
+    note = sign_checkpoint(Checkpoint(origin=settings.log_name, size=7, root=bytes(32)), log)
+    with contextlib.closing(Store(witness.files(settings.layout).store, busy_seconds=1)) as store:
+        with store.turn(settings.log_name) as turn:
+            turn.record(Recorded(size=7, root=bytes(32), time=1), note)
+        assert doctor.witness_memory(settings).found == "has cosigned 7 ledger entries"
+    for path in settings.layout.witness.glob("cosigned.sqlite*"):
+        path.unlink()
+    ill = doctor.witness_memory(settings)
+    assert (ill.passed, "retire both keys" in ill.mend) == (False, True)
 
 
 def test_a_witness_that_lost_its_memory_stops_the_stack_with_words(settings: EmbeddedSettings) -> None:

@@ -57,7 +57,9 @@ def proof(rows: Rows, question: asked.ProofAsked, tree: Tree) -> asked.Proof:
 def tasks(rows: Rows, question: asked.TasksAsked) -> asked.Tasks:
     """Return tasks, newest first."""
     ended = "EXISTS (SELECT 1 FROM ledger.v_outcome o WHERE o.task_id = e.task_id AND o.status = %(state)s)"
-    of_state = {None: "true", "open": f"e.seq >= {_OPEN_FROM}", "waiting": f"e.seq >= {_OPEN_FROM}"}
+    still = f"e.seq >= {_OPEN_FROM}"
+    reviewed = f"(SELECT task_id FROM ledger.v_entry WHERE event_type = 'review.requested.v1' AND seq >= {_OPEN_FROM})"  # noqa: S608
+    of_state = {None: "true", "open": still, "waiting": f"{still} AND e.task_id IN {reviewed}"}
     query = f"""
         SELECT * FROM (
             SELECT e.seq AS index, e.task_id, e.tenant, e.entry #>> '{{event,data,kind}}' AS kind, e.safety_class,

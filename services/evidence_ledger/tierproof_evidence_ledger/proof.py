@@ -18,16 +18,17 @@ from tierproof_evidence_ledger.moments import NotCovered, Rows, published_at
 from tierproof_evidence_ledger.tree import TILE_HEIGHT, TILE_WIDTH, hashes_of, node_reader
 
 ROOTS_REMEMBERED = 1 << 16
-EDGES_REMEMBERED = 8
+EDGES_REMEMBERED, UPPER_REMEMBERED = 16, 256
 Place = tuple[int, int]
 
 
 class Tree:
-    """What readers of the tree remember between questions: roots of full tiles, and the open tiles of a few sizes. Shared by threads."""
+    """What readers of the tree remember between questions: roots of full tiles, upper tiles, the open tiles of a few sizes. For threads."""
 
     def __init__(self) -> None:
         self.roots: dict[Place, bytes] = {}
         self.edges: dict[tuple[int, int], list[bytes]] = {}
+        self.upper: dict[Place, list[bytes]] = {}
 
     def reader(self, rows: Rows, size: int) -> "TreeReader":
         """Return a reader of the tree of `size` leaves for the time of one question."""
@@ -58,6 +59,15 @@ class TreeReader:
         return self.tile(level, n)[within : within + count]
 
     def _full(self, level: int, n: int) -> list[bytes]:
+        if level == 0:
+            return self._stored(level, n)
+        known = self._tree.upper.get((level, n))  # of these there is one for 65,536 entries
+        if known is None:
+            known = self._tree.upper[level, n] = self._stored(level, n)
+            forget(self._tree.upper, UPPER_REMEMBERED)
+        return known
+
+    def _stored(self, level: int, n: int) -> list[bytes]:
         query = "SELECT hashes FROM ledger.v_tile WHERE level = %s AND n = %s"
         row = self._rows.execute(query, [level, n], prepare=True).fetchone()
         if row is None:

@@ -22,7 +22,7 @@ from tierproof_contracts.errors import explain_validation
 
 from tierproof_evidence_ledger import answers, exports, pages
 from tierproof_evidence_ledger.acts import QUERIED, VERIFIED
-from tierproof_evidence_ledger.errors import LedgerError
+from tierproof_evidence_ledger.errors import LedgerError, NotInOffice
 from tierproof_evidence_ledger.findings import Report
 from tierproof_evidence_ledger.history import history
 from tierproof_evidence_ledger.moments import BadQuestion, NoAnswer, NotCovered, Rows
@@ -181,6 +181,8 @@ def _failed(name: str, error: LedgerError | psycopg.Error) -> bytes:
     for kind, code in codes.items():
         if isinstance(error, kind):
             return refusal(code, error.diagnosis())
+    if isinstance(error, NotInOffice):
+        return refusal("unavailable", "no ledger is in office that could record the question; ask again soon")
     _log.warning("question.failed", question=name, reason=type(error).__name__)
     if isinstance(error, psycopg.errors.QueryCanceled):
         return refusal("unavailable", "the answer takes too long; ask for less: a shorter time, or more conditions")

@@ -5,6 +5,7 @@ import base64
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,9 +13,11 @@ import pytest
 from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.documents import FleetManifest, ModelRevokedV1
 from tierproof_contracts.inference import AdapterPin
+from tierproof_embedded.testing import PostgresServer
 from tierproof_evidence_ledger import pages
-from tierproof_evidence_ledger.errors import LedgerError
+from tierproof_evidence_ledger.errors import NotInOffice
 from tierproof_evidence_ledger.findings import Report
+from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.questions import Answers, asker_of
 from tierproof_evidence_ledger.testing import REVIEWERS, answered_task, enveloped, published
 from tierproof_evidence_ledger.testing_log import Stock, entry_about
@@ -45,6 +48,14 @@ def act(data: dict[str, Any], number: int, at: str, event_type: str = "ledger.qu
     return canonical_json({"entry": 1, "kind": "act", "recorded_at": at, "event": event})
 
 
+def told_of(event: Any, at: str, n: int) -> bytes:
+    return entry_about(event, at, n)
+
+
+def done(event_type: str, data: dict[str, Any], at: str, n: int) -> bytes:
+    return act(data, n, at, event_type)
+
+
 class Ledger:
     """A log in the tables, and an auditor who asks it. Every minute something is recorded."""
 
@@ -64,13 +75,13 @@ class Ledger:
     def tasks(self, *numbers: int, **how: Any) -> list[Any]:
         stories = [answered_task(number, **how) for number in numbers]
         for story in stories:
-            self.record(*(lambda at, n, event=event: entry_about(event, at, n) for event in story.events))
+            self.record(*(partial(told_of, event) for event in story.events))
         return stories
 
     async def note(self, event_type: str, data: dict[str, Any]) -> int:
         if not self.in_office:
-            raise LedgerError("another one is in office")
-        return self.record(lambda at, n: act(data, n, at, event_type))
+            raise NotInOffice("another one is in office")
+        return self.record(partial(done, event_type, data))
 
     async def reply(self, name: str, asker: str = "auditor", largest: int = LARGEST, **question: Any) -> Any:
         return json.loads(await self.answers.answer(name, json.dumps(question).encode(), asker, largest))
@@ -353,12 +364,12 @@ async def test_the_history_of_every_kind_of_record(asked: Ledger) -> None:
     more = REVIEWERS.model_copy(update={"version": "2"})
     revoked = enveloped(ModelRevokedV1(digest=weights, reason="unsafe", revoked_by="grace"))
     for event in (published(REVIEWERS), published(manifest), published(more), revoked):
-        asked.record(lambda at, n, event=event: entry_about(event, at, n))
+        asked.record(partial(told_of, event))
     held = {"actor": "ledger_holder", "tenant": "acme", "reason": "litigation", "hold": "h1"}
     erased = {"actor": "ledger_eraser", "tenant": "acme", "reason": "art. 17", "keys": ["k1", "k2"]}
     rotated = {"actor": "operator", "key": "new+key", "old": "old+key", "from": 10, "until_old": 12}
     for name, data in (("held", held), ("unheld", held | {"reason": "over"}), ("erased", erased), ("rotated", rotated)):
-        asked.record(lambda at, n, name=name, data=data: act(data, n, at, f"ledger.{name}.v1"))
+        asked.record(partial(done, f"ledger.{name}.v1", data))
     story = asked.tasks(1, safety_class="C")[0]
 
     async def told(record: str, **how: Any) -> list[tuple[Any, ...]]:
@@ -421,3 +432,45 @@ async def test_conditions_that_seldom_meet_find_the_same(
             for nearby in (1, 7, 60):
                 monkeypatch.setattr(pages, "NEARBY", nearby)
                 assert await asked.ask("search", **how) == plain
+
+
+async def test_a_question_that_nobody_can_record_is_to_be_asked_again(asked: Ledger) -> None:
+    asked.in_office = False
+    code, message = await asked.refused("story", task_id=answered_task(1).task_id)
+    assert (code, "ask again" in message) == ("unavailable", True)
+    assert (await asked.refused("proof", index=0))[0] == "not-found", "a proof needs nobody in office"
+
+
+async def test_a_query_that_takes_too_long_is_ended(ledger: Any) -> None:
+    with psycopg.connect(ledger.dsn()) as connection:
+        asked = Ledger(ledger.dsn, connection)
+        asked.tasks(1)
+        limited = Answers(ledger.dsn("ledger_auditor"), Report, asked.note, limit_ms=50)
+        connection.execute("LOCK TABLE ledger.entry")
+        reply = json.loads(await limited.answer("proof", b'{"index": 1}', "auditor", LARGEST))
+        assert (reply["refused"]["code"], "too long" in reply["refused"]["message"]) == ("unavailable", True)
+        connection.rollback()
+        assert b"answer" in await limited.answer("proof", b'{"index": 1}', "auditor", LARGEST)
+        limited.close()
+        asked.answers.close()
+
+
+@pytest.mark.requirement("LED-query")
+async def test_answers_go_on_after_the_database_was_down(own_postgres: PostgresServer) -> None:
+    name = own_postgres.create_database()
+    migrate(own_postgres.dsn(name), delivered_migrations())
+
+    def dsn(role: str) -> str:
+        return own_postgres.dsn(name, role, role)
+
+    with psycopg.connect(own_postgres.dsn(name)) as connection:
+        connection.execute("ALTER ROLE ledger_auditor PASSWORD 'ledger_auditor'")
+        asked = Ledger(dsn, connection)
+        asked.tasks(1)
+    for index in range(3):
+        assert (await asked.ask("proof", index=index))["index"] == index
+        own_postgres.kill()
+        assert (await asked.refused("proof", index=index))[0] == "unavailable"
+        own_postgres.start()
+    assert (await asked.ask("proof", index=3))["index"] == 3
+    asked.answers.close()

@@ -9,6 +9,7 @@ import orjson
 from tierproof_contracts import audit
 
 from tierproof_evidence_ledger.acts import ROTATED
+from tierproof_evidence_ledger.canonical import canonical
 from tierproof_evidence_ledger.moments import Rows, size_at
 
 Row = Mapping[str, Any]
@@ -57,7 +58,7 @@ def documents(published: Iterator[Row]) -> Iterator[audit.HistoryRow]:
 def differences(old: Any, new: Any, member: str = "") -> Iterator[audit.Change]:  # noqa: ANN401 - any JSON value
     """Yield the members that two JSON values do not share, by name, deepest first told; a list counts as one value."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        if old != new:
+        if canonical({"": old}) != canonical({"": new}):  # Python takes 1 for true
             yield audit.Change(member=member, old=old, new=new)
         return
     for name in sorted(old.keys() | new.keys()):

@@ -11,7 +11,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tierproof_contracts.topology import consumers_of
 from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner
+from tierproof_proofs.trust import Trust
 
 from tierproof_evidence_ledger import elsewhere, opening
 from tierproof_evidence_ledger.acts import ROTATED
@@ -63,37 +64,43 @@ class _Case:
     notes: dict[int, str] = field(default_factory=dict)
 
 
-async def restore(settings: LedgerSettings, tell: Tell | None = None) -> Restored:
+async def restore(settings: LedgerSettings, tell: Tell | None = None, *, rehearsal: bool = False) -> Restored:
     """Restore the started database of the settings; raises LedgerError, and then nothing, or nothing wrong, was written.
 
-    Done again after it was interrupted, it goes on where it was.
+    Done again after it was interrupted, it goes on where it was. A `rehearsal` is for a scratch database and a copy of the mirror while
+    the ledger is at work: its log key is a throw-away one, it asks no witness, appends nothing, and counts what it would record.
     """
-    report = Restored(tell=tell)
+    report = Restored(tell=tell, rehearsal=rehearsal)
+    trust = trust_of(settings)
     with report.step("backup verified"):
-        found = await asyncio.to_thread(verify, settings.auditor_dsn, trust_of(settings), texts_too=False)
+        found = await asyncio.to_thread(verify, settings.auditor_dsn, trust, texts_too=False)
         if found.faults:
             raise Corrupted(f"the restored database is damaged, take another backup: {found.faults[0].what}")
-    async with _case(settings, report) as case:
+    async with _case(settings, report, trust) as case:
         with report.step("mirror compared"):
             await _compare(case)
         with report.step("others asked"):
             await _ask_others(case)
         with report.step("entries put back"):
             await _put_back(case, await case.store.take_term(case.office.holder))
+        appender = None if rehearsal else await _appender(case)
         with report.step("streams read"):
-            appender = await _replay(case)
+            await _replay(case, appender)
         with report.step("outbox compared"):
             report.already_published, report.taken = await elsewhere.reconciled(case.store, case.streams)
-        await appender.append([], utc_now(), report.acts(f"{getpass.getuser()}@{socket.gethostname()}"))
-        await appender.settled()
-        report.size, report.root = appender.recorder.size, appender.recorder.tree.frontier.root()
+        if appender is not None:
+            await appender.append([], utc_now(), report.acts(f"{getpass.getuser()}@{socket.gethostname()}"))
+            await appender.settled()
+        report.size, report.root = case.mirror.size, case.mirror.root(case.mirror.size)
+        if rehearsal:
+            trust = replace(trust, log_keys=(*trust.log_keys, *case.pens.keys))
     with report.step("result verified"):
-        report.faults = (await asyncio.to_thread(verify, settings.auditor_dsn, trust_of(settings))).faults
+        report.faults = (await asyncio.to_thread(verify, settings.auditor_dsn, trust)).faults
     return report
 
 
 @asynccontextmanager
-async def _case(settings: LedgerSettings, report: Restored) -> AsyncIterator[_Case]:
+async def _case(settings: LedgerSettings, report: Restored, trust: Trust) -> AsyncIterator[_Case]:
     """Open everything, and see to it that no sequencer is at work meanwhile."""
     office, link = office_of(settings), Link(SERVICE, settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -103,7 +110,7 @@ async def _case(settings: LedgerSettings, report: Restored) -> AsyncIterator[_Ca
         stack.push_async_callback((await connect(link, settings)).close)
         mirror = stack.enter_context(_mirror(settings))
         rotations = [entry["event"]["data"] for _, entry in await opening.entries_of(store, [ROTATED])]
-        keys = list(trust_of(settings).log_keys)
+        keys, size = list(trust.log_keys), await opening.size(store)
         for said in rotations:
             keys = rotated(keys, said)
         yield _Case(
@@ -113,8 +120,10 @@ async def _case(settings: LedgerSettings, report: Restored) -> AsyncIterator[_Ca
             mirror=mirror,
             streams=StreamPositions(link),
             report=report,
-            size=await opening.size(store),
-            pens=pens(_signers(office), rotations, office.post_quantum),
+            size=size,
+            pens=_throw_away(office, size)
+            if report.rehearsal
+            else pens(_signers(office), rotations, office.post_quantum),
             keys=keys,
         )
 
@@ -130,6 +139,11 @@ def _mirror(settings: LedgerSettings) -> Iterator[Mirror]:
         yield stack.enter_context(Mirror.open(folder, settings.log_name))
 
 
+def _throw_away(office: Office, size: int) -> Pens:
+    """Return the pen of a rehearsal: it signs what the log's own key will never sign, and nobody trusts it."""
+    return Pens(signers=(office.signer,), keys=(LogKey(key=office.signer.verifier_key, since=size + 1),))
+
+
 def _signers(office: Office) -> tuple[NoteSigner, ...]:
     return (office.signer,) if office.next_signer is None else (office.signer, office.next_signer)
 
@@ -137,7 +151,7 @@ def _signers(office: Office) -> tuple[NoteSigner, ...]:
 async def _compare(case: _Case) -> None:
     """Check that one of database and mirror begins the other; a mirror that lags gets what the database has."""
     store, mirror = case.store, case.mirror
-    tree = await checked_tree(store, case.pens.keys)
+    tree = await checked_tree(store, case.keys)
     while mirror.size < case.size:
         await asyncio.to_thread(mirror.append, mirror.size, await store.entries(mirror.size, COPIED))
     if mirror.root(case.size) != tree.frontier.root():
@@ -164,6 +178,8 @@ async def _ask_others(case: _Case) -> None:
     for size, note in case.notes.items():
         if elsewhere.opened(note, case.keys, "the stream").root != mirror.root(size):
             raise Rewritten(f"another history of {size} entries was published than the mirror holds")
+    if case.report.rehearsal:
+        return
     if case.settings.witness_policy is None:
         _log.warning("witnesses.none", consequence="a ledger that was rolled back whole is not noticed")
         return
@@ -201,7 +217,8 @@ async def _put_back(case: _Case, term: int) -> None:
         turned = [
             said["event"]["data"] for _, said in told if said["kind"] == "act" and said["event"]["type"] == ROTATED
         ]
-        case.pens = _turned(case.pens, turned)
+        if not case.report.rehearsal:
+            case.pens = _turned(case.pens, turned)
         batch, tree = batch_of(first, entries, tree, case.pens)
         await texts.put_into(batch, told)
         await store.commit(batch, term)
@@ -225,15 +242,19 @@ async def _publish_up_to(case: _Case, size: int, term: int) -> None:
             await case.store.publish(known, note, last[2] if last else 0, term)
 
 
-async def _replay(case: _Case) -> Appender:
+async def _appender(case: _Case) -> Appender:
+    """Begin a term; what the outbox holds is for the next sequencer to send."""
+    return Appender(await begin(case.store, case.office), case.mirror, lambda _rows: None)
+
+
+async def _replay(case: _Case, appender: Appender | None) -> None:
     """Record what lies in the streams and was never recorded: gaps and newest messages, acknowledged or not."""
-    recorder = await begin(case.store, case.office)
-    appender = Appender(recorder, case.mirror, lambda _rows: None)  # the next sequencer sends what the outbox holds
-    before = recorder.size
+    before = case.mirror.size
     for consumer in consumers_of(SERVICE):
         async for messages in case.streams.missing(case.store, consumer, case.settings.batch_events):
-            await appender.append(messages, utc_now())
             case.report.replayed += len(messages)
-    await appender.settled()
-    case.report.appended = recorder.size - before
-    return appender
+            if appender is not None:
+                await appender.append(messages, utc_now())
+    if appender is not None:
+        await appender.settled()
+    case.report.appended = case.mirror.size - before

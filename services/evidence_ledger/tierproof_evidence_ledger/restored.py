@@ -21,6 +21,7 @@ class Restored:
     """
 
     tell: Tell | None = None
+    rehearsal: bool = False
     from_size: int = 0
     mirror_size: int = 0
     mirrored: int = 0
@@ -74,6 +75,19 @@ class Restored:
         first = {"actor": actor, **self.summary()}
         return [
             Act(type=RESTORED, data=data) for data in (first, *({"actor": actor, "texts_lost": some} for some in told))
+        ]
+
+    def lines(self) -> list[str]:
+        """Return what a person reads."""
+        return [
+            f"{self.from_size} entries were in the backup, {self.mirrored} came from the mirror, byte for byte",
+            f"{self.replayed} messages were only in the streams; they became {self.appended} entries",
+            f"{self.texts_again} texts were read again from the streams, {len(self.texts_missing)} are lost",
+            f"{self.already_published} results and checkpoints were published before the disaster, and are not again",
+            f"{self.size} entries now, root {self.root.hex()}",
+            *(f"lost text: {commitment}" for commitment in self.texts_missing),
+            *(f"another event lies on {subject}" for subject in self.taken),
+            *(f"entry {fault.seq}: {fault.what}" for fault in self.faults),
         ]
 
     def to_json(self) -> dict[str, Any]:

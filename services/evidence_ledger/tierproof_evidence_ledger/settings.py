@@ -83,6 +83,9 @@ class LedgerSettings(BusSettings):
     auditor_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_auditor")
     eraser_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_eraser")
     holder_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_holder")
+    pg_binaries: Path | None = Field(
+        default=None, description="for `backup`: folder of PostgreSQL's programs, of the server's version"
+    )
     migrations: Path | None = Field(default=None, description="folder of SQL migrations; default: the ones delivered")
 
     @property

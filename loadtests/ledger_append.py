@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import machine
 import psutil
@@ -28,9 +28,9 @@ from tierproof_embedded.ports import free_ports
 from tierproof_embedded.testing import NatsServer, PostgresServer
 from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.testing import AUTHOR
+from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key, load_or_create_mldsa44_key
 from tierproof_proofs.log_key import LogKey
-from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.note import NoteSigner, parse_vkey
 from tierproof_proofs.policy import Group, Party, Policy
 from tierproof_proofs.trust import Trust
@@ -63,7 +63,7 @@ class Servers:
         self.nats = NatsServer(folder / "nats")
         self.postgres = PostgresServer(folder / "postgres", durable=True)
 
-    def __enter__(self) -> "Servers":
+    def __enter__(self) -> Self:
         self.nats.start()
         self.postgres.start()
         return self
@@ -191,6 +191,8 @@ async def appended(servers: Servers, folder: Path, seconds: float) -> dict[str, 
 
 
 Sample = tuple[float, int, dict[str, float]]
+READ = """SELECT coalesce(sum(n), 0) FROM (
+    SELECT (SELECT max(stream_seq) FROM ledger.ingest_key k WHERE k.stream_id = s.stream_id) AS n FROM ledger.stream s) read"""
 LAGS = """
     SELECT 1000 * extract(epoch FROM p.published_at - (e.said).recorded_at)
     FROM (SELECT size, published_at, lag(size) OVER (ORDER BY size) AS before FROM ledger.published_checkpoint) p
@@ -203,9 +205,7 @@ async def sampled(rows: psycopg.Connection[Any], seconds: float, processes: dict
     began: float | None = None
     while began is None or time.monotonic() - began < seconds:
         await asyncio.sleep(PAUSE)
-        (read,) = rows.execute(
-            "SELECT coalesce(sum(n), 0) FROM (SELECT (SELECT max(stream_seq) FROM ledger.ingest_key k WHERE k.stream_id = s.stream_id) AS n FROM ledger.stream s) t"
-        ).fetchall()[0]
+        (read,) = rows.execute(READ).fetchall()[0]
         if read and began is None:
             began = time.monotonic()
         if began is not None:

@@ -104,15 +104,17 @@ def texts(rows: Rows, told: Told, memory: Memory) -> None:
 
 
 def commitments_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    """Yield the commitments of sealed texts in a JSON value."""
-    if isinstance(value, dict):
-        if isinstance(value.get("commitment"), str) and "size" in value:
-            yield value["commitment"]
-        for inner in value.values():
-            yield from commitments_in(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from commitments_in(inner)
+    """Yield the commitments of sealed texts in a JSON value, in no order."""
+    left = [value]
+    while left:
+        part = left.pop()
+        if type(part) is dict:
+            if type(part.get("commitment")) is str and "size" in part:
+                yield part["commitment"]
+            part = part.values()
+        elif type(part) is not list:
+            continue
+        left += [inner for inner in part if type(inner) is dict or type(inner) is list]
 
 
 def balance(rows: Rows, trust: Trust, keys: Sequence[LogKey], memory: Memory) -> None:

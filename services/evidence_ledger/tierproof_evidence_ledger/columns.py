@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 NAMES = (
@@ -94,6 +95,7 @@ def _in_order(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [_in_order(inner) for inner in value] if isinstance(value, list) else value
 
 
+@lru_cache(maxsize=1024)  # the entries of a batch were recorded at one time
 def microseconds(instant: str) -> int:
     """Return a UTC time as microseconds since 1970, rounded as PostgreSQL does; raises ValueError."""
     whole = datetime.fromisoformat(instant[:_WHOLE]).replace(tzinfo=UTC)

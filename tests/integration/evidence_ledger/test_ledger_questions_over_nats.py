@@ -13,19 +13,22 @@ from typing import Any
 import nats
 import psycopg
 import pytest
-from tierproof.connection import connected
-from tierproof.errors import NotPermitted
-from tierproof_contracts.audit import ExportedEntries, ExportEntriesAsked, History, HistoryAsked
+from nats.aio.client import Client
+from tierproof import exporting
+from tierproof.connection import Connection, connected
+from tierproof.errors import NotPermitted, RefusedByLedger
+from tierproof_contracts.audit import ExportedEntries, ExportEntriesAsked, History, HistoryAsked, HistoryRow
 from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.questions import Entries, Proof, ProofAsked, SearchAsked, Story, StoryAsked
-from tierproof_contracts.topology import inbox_of
+from tierproof_contracts.topology import inbox_of, stream_of
 from tierproof_embedded.testing import NatsServer
 from tierproof_evidence_ledger.findings import Report
 from tierproof_evidence_ledger.questions import Answers, serve_questions
-from tierproof_evidence_ledger.testing import answered_task
+from tierproof_evidence_ledger.settings import LedgerSettings
+from tierproof_evidence_ledger.testing import REVIEWERS, answered_task, published
 from tierproof_evidence_ledger.testing_log import Stock, entry_about
 from tierproof_proofs.keys import Ed25519Signer
-from tierproof_proofs.log_key import LogKey
+from tierproof_proofs.log_key import LogKey, open_checkpoint
 from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.tlog_proof import LogPolicy, verify_proof
 from tierproof_proofs.trust import Trust
@@ -175,3 +178,41 @@ async def test_a_question_without_an_inbox_is_left_alone(broker: NatsServer, sto
     await client.request("tierproof.ask.ledger.v1.proof", b'{"index": 0}')
     assert stock.size == size
     await client.close()
+
+
+@pytest.mark.requirement("LED-query")
+async def test_a_ledger_at_work_is_carried_away(
+    running: LedgerSettings, broker: NatsServer, everyone: Client, tmp_path: Path
+) -> None:
+    assert running.trust_file is not None
+    trust = Trust.from_json(running.trust_file.read_text())
+    story = answered_task(1)
+    for event in (published(REVIEWERS), *story.events):
+        subject = event.data.subject()
+        await everyone.jetstream().publish(subject, event.to_bytes(), stream=stream_of(subject))
+    question = ExportEntriesAsked(reason="inspection", task_id=story.task_id)
+    wanted = exporting.Wanted(question=question, trust=trust, verifier=b"", made_by="auditor", made_at=NOON, proofs=100)
+    async with connected(broker.bare_url, credentials=broker.seed_file("auditor")) as auditor, asyncio.timeout(20):
+        while "released: answered" not in [row.new for row in await told(auditor, story.task_id)]:  # noqa: ASYNC110 - a question is all that a reader has
+            await asyncio.sleep(0.1)
+        for number in range(100):
+            with contextlib.suppress(RefusedByLedger):
+                said = await exporting.export(auditor.ask, tmp_path / f"pack{number}", wanted, lambda *_: None)
+                if said["entries"] == len(story.events) + 1:
+                    break
+            await asyncio.sleep(0.1)
+        own = await auditor.ask(SearchAsked(actor="auditor", event_type="ledger.queried.v1"), Entries)
+    folder = tmp_path / f"pack{number}"
+    open_checkpoint((folder / "checkpoint").read_bytes(), trust.log_keys)
+    for line in (folder / "entries.jsonl").read_bytes().splitlines():
+        index, entry = json.loads(line)["index"], line[line.index(b'"entry":') + 8 : -1]
+        assert verify_proof((folder / f"proofs/{index}.tlog-proof").read_text(), entry, trust.log_policy).index == index
+    assert {entry.data["question"] for entry in own.entries} == {"history", "export-entries", "search"}
+    assert any(entry.data.get("reason") == "inspection" for entry in own.entries)
+
+
+async def told(auditor: Connection, task_id: str) -> list[HistoryRow]:
+    """Return a task's history, nothing while the ledger is not in office."""
+    with contextlib.suppress(RefusedByLedger):
+        return list((await auditor.ask(HistoryAsked(record=f"task:{task_id}"), History)).rows)
+    return []

@@ -21,6 +21,7 @@ from tierproof_proofs.note import parse_note
 from tierproof_evidence_ledger.errors import Corrupted
 from tierproof_evidence_ledger.journal import Journal
 from tierproof_evidence_ledger.mirror_folder import (
+    CHECKPOINT,
     JOURNAL,
     MirrorDiverged,
     MirrorUnusable,
@@ -31,7 +32,6 @@ from tierproof_evidence_ledger.mirror_folder import (
 from tierproof_evidence_ledger.tiles_on_disk import bundle_of, entries_in, tile_path, write_all
 from tierproof_evidence_ledger.tree import TILE_HEIGHT, TILE_WIDTH, Tile, Tree, hashes_of, node_reader, rebuilt
 
-CHECKPOINT = "checkpoint"
 FULL_BUNDLES = 32  # bundles in the journal before they become files: with 512 entries a batch, each 16th pays for that
 MOST_BYTES = 32_000_000  # of entries in the journal, which are held in memory as well
 

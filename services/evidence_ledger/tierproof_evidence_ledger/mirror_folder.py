@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from tierproof_evidence_ledger.journal import Journal
 from tierproof_evidence_ledger.tiles_on_disk import UNFINISHED, tile_path, write_all
 from tierproof_evidence_ledger.tree import TILE_WIDTH
 
-ORIGIN, JOURNAL = ".origin", ".journal"
+ORIGIN, JOURNAL, CHECKPOINT = ".origin", ".journal", "checkpoint"
 AT_FIRST = {"lost+found", JOURNAL}  # what a new volume holds, and what a crash may have begun with
 
 
@@ -70,6 +71,19 @@ def _begun(folder: Path, origin: str) -> None:
     found = name.read_text().rstrip("\n")
     if found != origin:
         raise Corrupted(f"{folder.name} is the mirror of {found}, not of {origin}")
+
+
+def copied(folder: Path, to: Path) -> None:
+    """Copy a mirror, also one that is being written: checkpoint and journal before the tiles, which only come to be. Raises OSError.
+
+    What a partial tile says lies in the journal as well.
+    """
+    to.mkdir(parents=True)
+    for name in (ORIGIN, CHECKPOINT, JOURNAL):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, to / name)
+    if (folder / "tile").exists():
+        shutil.copytree(folder / "tile", to / "tile", ignore=shutil.ignore_patterns("*.p", f"*{UNFINISHED}"))
 
 
 def tile_reader(folder: Path) -> Callable[[int, int], bytes]:

@@ -95,7 +95,10 @@ async def restore(settings: LedgerSettings, tell: Tell | None = None, *, rehears
         if rehearsal:
             trust = replace(trust, log_keys=(*trust.log_keys, *case.pens.keys))
     with report.step("result verified"):
-        report.faults = (await asyncio.to_thread(verify, settings.auditor_dsn, trust)).faults
+        found = await asyncio.to_thread(verify, settings.auditor_dsn, trust)
+        if (found.size, found.root) != (report.size, report.root):
+            found.add(None, f"the database has {found.size} entries, the mirror {report.size}, or not the same ones")
+        report.faults = found.faults
     return report
 
 

@@ -1,4 +1,4 @@
-"""The tree of commands. Other distributions add theirs through the entry-point group `tierproof.commands`."""
+"""The tree of commands. Other distributions add theirs through the entry-point groups `tierproof.commands`, `tierproof.ledger.commands`."""
 
 from importlib.metadata import entry_points
 
@@ -6,7 +6,7 @@ import typer
 
 from tierproof.cli import dead, ledger, models, results, reviews, tasks
 
-GROUP = "tierproof.commands"
+GROUP, LEDGER_GROUP = "tierproof.commands", "tierproof.ledger.commands"
 
 
 def build() -> typer.Typer:
@@ -23,6 +23,14 @@ def build() -> typer.Typer:
     app.add_typer(dead.app, name="dead")
     app.add_typer(models.app, name="model")
     app.command("listen")(results.listen)
-    for plugin in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        app.command(plugin.name)(plugin.load())
+    _plug_in(app, GROUP)
+    _plug_in(ledger.app, LEDGER_GROUP)
     return app
+
+
+def _plug_in(app: typer.Typer, group: str) -> None:
+    """Add the group's commands, each once, however often the tree is built."""
+    known = {command.name for command in app.registered_commands}
+    for plugin in sorted(entry_points(group=group), key=lambda point: point.name):
+        if plugin.name not in known:
+            app.command(plugin.name)(plugin.load())

@@ -1,0 +1,137 @@
+"""The drill: passes on a stack that could be restored, fails on one that could not, and leaves the stack as it was."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+import pytest_asyncio
+from tierproof.connection import connected
+from tierproof_contracts.topology import STREAMS
+from tierproof_embedded import drill as drills
+from tierproof_embedded.drill import DrillReport, Site, drill
+from tierproof_embedded.settings import EmbeddedSettings
+from tierproof_embedded.stack import Stack, running_stack
+from tierproof_evidence_ledger.elsewhere import DataLoss
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PARTS = ("router", "evidence-ledger")  # and what these need: broker, database, witness
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """Run the parts of a stack that decline a task and record it."""
+    settings = EmbeddedSettings(home=tmp_path_factory.mktemp("drilled"), model_engine="noop", only=PARTS)
+    async with running_stack(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def site(stack: Stack) -> Site:
+    return Site(
+        layout=stack.layout,
+        nats_url=stack.nats_url,
+        owner_dsn=stack.owner_dsn,
+        tenant="demo",
+        log_name=stack.settings.log_name,
+    )
+
+
+def silent(_step: str, _seconds: float) -> None: ...
+
+
+def _rows(stack: Stack, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(stack.owner_dsn) as rows:
+        return rows.execute(query.encode()).fetchall()
+
+
+async def _messages(stack: Stack) -> dict[str, int]:
+    """Return how many messages each stream has been given."""
+    last = {}
+    async with connected(stack.nats_url, credentials=stack.seed_file("auditor")) as auditor:
+        for name in {"TASK", "RESULT", "DEAD"} & {stream.name for stream in STREAMS}:
+            reply = await auditor.request(f"$JS.API.STREAM.INFO.{name}", b"")
+            last[name] = json.loads(reply.data)["state"]["last_seq"]
+    return last
+
+
+@pytest.mark.requirement("LED-append")
+async def test_a_drill_restores_what_was_told_and_writes_nothing_of_the_stacks(stack: Stack, site: Site) -> None:
+    steps: list[str] = []
+    report = await drill(site, lambda step, _seconds: steps.append(step), tasks=30)
+    assert report.passed, report
+    assert (report.rpo, report.faults, report.texts_missing, report.root_agrees) == (0, [], 0, True)
+    assert list(report.witnesses) == [stack.settings.witness_name]
+    assert report.restored >= report.size >= report.published > report.backup_size > 0
+    assert report.mirrored > 0, "the backup alone would not have been enough"
+    assert 0 < report.rto < 60
+    assert steps[-1] == "restore: result verified"
+    tasks = _rows(stack, "SELECT count(*) FROM ledger.outcome")[0][0]
+    assert await _messages(stack) == {"TASK": 3 * tasks, "RESULT": tasks, "DEAD": 0}
+    assert _rows(stack, "SELECT count(*) FROM ledger.entry WHERE (said).event_type = 'ledger.restored.v1'") == [(0,)]
+    assert _rows(stack, "SELECT count(*) FROM ledger.term") == [(1,)], "the sequencer was not disturbed"
+    ours = [child.name() for child in psutil.Process().children(recursive=True)]
+    assert ours.count("postgres") <= 1 + _workers(stack), "the scratch server is gone"
+
+
+def _workers(stack: Stack) -> int:
+    """Return how many processes the stack's own database has."""
+    pid = stack.pid_of("postgres")
+    return 0 if pid is None else len(psutil.Process(pid).children(recursive=True))
+
+
+async def test_a_mirror_that_lags_behind_what_was_told_fails(
+    stack: Stack, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await drill(site, silent, tasks=4, keep=tmp_path / "first")
+    assert first.passed, first
+    (tmp_path / "first" / "mirror" / ".origin").touch()
+    old = tmp_path / "old"
+    shutil.copytree(stack.layout.mirror, old)
+
+    def lagging(_folder: Path, to: Path) -> None:
+        shutil.copytree(old, to)
+
+    monkeypatch.setattr(drills, "copied", lagging)
+    with pytest.raises(DataLoss, match="entries were published, and database and mirror hold"):
+        await drill(site, silent, tasks=60)
+
+
+async def test_the_command_prints_numbers_and_exits_with_them(stack: Stack, tmp_path: Path) -> None:
+    tierproof = Path(sys.executable).with_name("tierproof")
+    command = [str(tierproof), "ledger", "drill", "--home", str(stack.layout.home), "--tasks", "6", "--json"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=dict(os.environ)
+    )
+    out, err = await process.communicate()
+    report = json.loads(out)
+    assert (process.returncode, report["ok"], report["rpo"]) == (0, True, 0), err.decode()
+    assert b"restore: entries put back" in err
+    backup = [str(tierproof), "ledger", "backup", "--home", str(stack.layout.home), "--to", str(tmp_path / "backup")]
+    process = await asyncio.create_subprocess_exec(*backup, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"no log key" in out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "passed"),
+    [
+        ({}, True),
+        ({"rpo": 1}, False),
+        ({"root_agrees": False}, False),
+        ({"faults": ["x"]}, False),
+        ({"witnesses": {}}, False),
+    ],
+)
+async def test_each_thing_that_is_wrong_fails_a_drill(wrong: dict[str, Any], passed: bool) -> None:  # noqa: FBT001
+    report = DrillReport(**{"root_agrees": True, "witnesses": {"w": 1}, "quorum": 1, **wrong})
+    assert report.passed is passed
+    assert report.to_json()["ok"] is passed

@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -112,24 +113,38 @@ async def _entries(
     whole = not wanted.question.filters()
     written = pack.EntryFiles(folder, bundles=whole)
     indexes: list[int] = []
+    last = -1
     try:
-        async for page in _pages(ask, wanted.question, first):
-            for each in page.entries:
-                written.add(each.index, each.entry.encode())
-            if not whole and len(indexes) < wanted.proofs:
-                indexes += [each.index for each in page.entries][: wanted.proofs - len(indexes)]
-            heard("entries", written.count, first.size if whole else 0)
+        async with aclosing(_pages(ask, wanted.question, first)) as pages:
+            async for page in pages:
+                for each in page.entries:
+                    last = _beyond(last, each.index, first.size)
+                    written.add(each.index, each.entry.encode())
+                if not whole and len(indexes) < wanted.proofs:
+                    indexes += [each.index for each in page.entries][: wanted.proofs - len(indexes)]
+                heard("entries", written.count, first.size if whole else 0)
     finally:
         written.close()
+    if whole and written.count != first.size:
+        raise ClientError(f"the ledger gave {written.count} entries of a log of {first.size}")
     return indexes, written.count
+
+
+def _beyond(last: int, this: int, size: int) -> int:
+    """Return `this`; raises ClientError unless it leads on: what a ledger gives in circles would fill the disk."""
+    if not last < this < size:
+        raise ClientError(f"the ledger gave part {this} after {last} of a log of {size}: its answers do not lead on")
+    return this
 
 
 async def _pages(
     ask: Ask, question: audit.ExportEntriesAsked, page: audit.ExportedEntries
-) -> AsyncIterator[audit.ExportedEntries]:
+) -> AsyncGenerator[audit.ExportedEntries, None]:
     """Yield the pages; while one is written, the next one is on its way."""
     onward = {"as_of": None, "export": page.export, "size": page.size}
     while page.more:
+        if not page.entries:
+            raise ClientError("the ledger gave a page without entries, and said that more follow")
         asked = question.model_copy(update=onward | {"after": page.entries[-1].index})
         coming = asyncio.ensure_future(ask(asked, audit.ExportedEntries))
         try:
@@ -143,16 +158,19 @@ async def _pages(
 
 async def _tiles(ask: Ask, folder: Path, first: audit.ExportedEntries, heard: Heard) -> pack.TileFiles:
     tiles = pack.TileFiles(folder=folder, size=first.size)
-    place: tuple[int, int] | None = (0, 0)
-    written, every = 0, tiles.count()
+    places, every = tiles.places(), tiles.count()
+    place, written = next(places, None), 0
     while place is not None:
         question = audit.ExportTilesAsked(export=first.export, size=first.size, level=place[0], n=place[1])
         page = await ask(question, audit.ExportedTiles)
+        if not page.tiles:
+            raise ClientError(f"the ledger gave no tile {place[1]} of level {place[0]}")
         for tile in page.tiles:
+            if (tile.level, tile.n) != place or tile.width != tiles.width(*place):
+                raise ClientError(f"the ledger gave tile {tile.n} of level {tile.level}, {place} was expected")
             tiles.add(tile.level, tile.n, base64.b64decode(tile.hashes))
-        written += len(page.tiles)
+            place, written = next(places, None), written + 1
         heard("tiles", written, every)
-        place = None if page.next_level is None or page.next_n is None else (page.next_level, page.next_n)
     return tiles
 
 
@@ -173,7 +191,9 @@ async def _signatures(ask: Ask, folder: Path, first: audit.ExportedEntries, hear
                 json.dumps({"size": each.size, "note": each.note}, ensure_ascii=False).encode() + b"\n"
                 for each in page.checkpoints
             )
-            after, more = (page.checkpoints[-1].size if page.checkpoints else after), page.more
+            for each in page.checkpoints:
+                after = _beyond(after, each.size, first.size + 1)
+            more = page.more and bool(page.checkpoints)
             heard("checkpoints", after, first.size)
     after, more = 0, True
     while more:
@@ -181,9 +201,9 @@ async def _signatures(ask: Ask, folder: Path, first: audit.ExportedEntries, hear
             audit.ExportStampsAsked(export=first.export, size=first.size, after=after), audit.ExportedStamps
         )
         for stamp in stamped.stamps:
+            after = _beyond(after, stamp.size, first.size + 1)
             pack.write(folder / "timestamps" / f"{stamp.size}.tsr", base64.b64decode(stamp.reply))
-            after = stamp.size
-        more = stamped.more
+        more = stamped.more and bool(stamped.stamps)
 
 
 def _opened(path: Path) -> Any:  # noqa: ANN401 - a binary file

@@ -120,12 +120,17 @@ class TileFiles:
         """Write a tile."""
         write(self.folder / tile_path(level, n, len(hashes) // HASH_SIZE), hashes)
 
+    def places(self) -> Iterator[tuple[int, int]]:
+        """Yield level and number of every tile of the whole tree, level by level."""
+        level = 0
+        while hashes := self.size >> TILE_HEIGHT * level:
+            for n in range(-(-hashes // TILE_WIDTH)):
+                yield level, n
+            level += 1
+
     def count(self) -> int:
         """Return how many tiles the whole tree has."""
-        level, tiles = 0, 0
-        while found := self.size >> TILE_HEIGHT * level:
-            tiles, level = tiles + -(-found // TILE_WIDTH), level + 1
-        return tiles
+        return sum(1 for _ in self.places())
 
     def read(self, level: int, n: int) -> list[bytes]:
         """Return a tile's hashes; raises OSError."""

@@ -1,6 +1,7 @@
 """`tierproof ledger export`: what it asks, and how it checks what it wrote; the ledger and the verifier are stand-ins."""
 
 import base64
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from rich.console import Console
 from tierproof.cli import export as command
+from tierproof.cli import output
 from tierproof.connection import Connection
 from tierproof_contracts import audit
 from tierproof_proofs.checkpoint import Checkpoint, sign_checkpoint
@@ -114,3 +117,24 @@ def test_without_a_verifier_nothing_is_asked(
     monkeypatch.setattr(command, "VERIFIER", "no_such_module")
     ran = tierproof("ledger", "export", "--to", "pack")
     assert (ran.code, "tierproof-verify" in ran.err, exporting[1]) == (1, True, [])
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_headway_is_a_bar_on_a_terminal_and_few_lines_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,  # noqa: FBT001
+) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(output, "aside", Console(file=said, force_terminal=terminal, width=100))
+    with output.Headway() as headway:
+        for done in range(1000):
+            headway.heard("tiles", done, 1000)
+            headway.heard("entries", done, 0)
+        headway.heard("packing", 0, 0)
+    words = said.getvalue()
+    assert "tiles" in words
+    assert "packing" in words
+    if not terminal:
+        assert len(words.splitlines()) < 30
+        assert "tiles: 900 of 1000" in words
+        assert "entries: 100" in words

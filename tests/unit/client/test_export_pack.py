@@ -230,6 +230,51 @@ def test_another_log_is_not_exported(tmp_path: Path) -> None:
         exported(ledger, tmp_path / "pack")
 
 
+ASTRAY: dict[str, tuple[type[Any], Callable[[Any], Any]]] = {
+    "more, and then nothing": (audit.ExportedEntries, lambda page: page.model_copy(update={"more": True})),
+    "entries backwards": (audit.ExportedEntries, lambda page: page.model_copy(update={"entries": page.entries[::-1]})),
+    "entries beyond the size": (
+        audit.ExportedEntries,
+        lambda page: page.model_copy(update={"entries": (audit.RawEntry(index=10**6, entry="{}"),)}),
+    ),
+    "fewer entries than there are": (
+        audit.ExportedEntries,
+        lambda page: page.model_copy(update={"entries": page.entries[1:]}),
+    ),
+    "no tile": (audit.ExportedTiles, lambda page: page.model_copy(update={"tiles": ()})),
+    "another tile": (
+        audit.ExportedTiles,
+        lambda page: page.model_copy(update={"tiles": tuple(t.model_copy(update={"n": t.n + 1}) for t in page.tiles)}),
+    ),
+    "a tile too narrow": (
+        audit.ExportedTiles,
+        lambda page: page.model_copy(update={"tiles": tuple(t.model_copy(update={"width": 1}) for t in page.tiles)}),
+    ),
+    "a checkpoint of the future": (
+        audit.ExportedCheckpoints,
+        lambda page: page.model_copy(update={"checkpoints": (audit.CheckpointNote(size=10**6, note=""),)}),
+    ),
+    "a time stamp again and again": (audit.ExportedStamps, lambda page: page.model_copy(update={"more": True})),
+}
+
+
+@pytest.mark.parametrize(("form", "astray"), ASTRAY.values(), ids=ASTRAY.keys())
+def test_a_ledger_whose_answers_lead_nowhere_is_left(
+    tmp_path: Path, form: type[Any], astray: Callable[[Any], Any]
+) -> None:
+    ledger = log(300)
+    honest = ledger.ask
+
+    async def lies(question: Any, answer: type[Any]) -> Any:
+        given = await honest(question, answer)
+        return astray(given) if answer is form else given
+
+    ledger.ask = lies  # type: ignore[method-assign]
+    with pytest.raises(ClientError, match="the ledger gave"):
+        exported(ledger, tmp_path / "pack")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_progress_ends_with_everything(tmp_path: Path) -> None:
     _, heard = exported(log(600), tmp_path / "pack")
     last: dict[str, tuple[int, int]] = {what: (done, every) for what, done, every in heard}

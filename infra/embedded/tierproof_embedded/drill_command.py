@@ -1,4 +1,4 @@
-"""`tierproof ledger drill` and `tierproof ledger backup`: disasters rehearsed on the embedded stack."""
+"""`tierproof ledger backup`, `restore` and `drill`: disasters of the embedded stack, met and rehearsed."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from tierproof_embedded.errors import EmbeddedError
+from tierproof_embedded.errors import EmbeddedError, NotRunning
 from tierproof_embedded.settings import EmbeddedSettings
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ def _settings(home: Path | None) -> EmbeddedSettings:
     return settings.model_copy(update={"home": home or settings.home})
 
 
+def _tell(step: str, seconds: float) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"{seconds:8.2f} s  {step}", markup=False)
+
+
 def drill(
     home: Home = None,
     *,
@@ -52,13 +56,8 @@ def drill(
     from tierproof_bus import logs  # noqa: PLC0415
 
     logs.configure("ERROR", service="drill")
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-
-    def tell(step: str, seconds: float) -> None:
-        console.print(f"{seconds:8.2f} s  {step}", markup=False)
-
     with _refusals():
-        report = asyncio.run(_drilled(_settings(home), tell, tasks, keep))
+        report = asyncio.run(_drilled(_settings(home), _tell, tasks, keep))
     if as_json:
         sys.stdout.write(json.dumps(report.to_json()) + "\n")
     else:
@@ -118,11 +117,12 @@ def backup(
     """Back up the ledger's database of the running stack, and verify the backup. It holds no keys: keep those apart."""
     from tierproof_evidence_ledger.backup import back_up  # noqa: PLC0415
 
-    from tierproof_embedded import endpoints  # noqa: PLC0415
-
     settings = _settings(home)
     with _refusals():
-        made = back_up(endpoints.choose(settings.layout, settings, ()).owner_dsn, to)
+        site = _running(settings)
+        if site is None:
+            raise NotRunning(home=settings.layout.home)
+        made = back_up(site.owner_dsn, to)
     said = made.to_json()
     if as_json:
         sys.stdout.write(json.dumps(said) + "\n")
@@ -131,3 +131,28 @@ def backup(
         Console(soft_wrap=True, highlight=False).print(
             f"{made.size} entries or more in {to}, verified, after {seconds:.1f} s; {made.without}", markup=False
         )
+
+
+def restore(
+    backup: Annotated[Path, typer.Option("--from", help="A folder that `tierproof ledger backup` made.")],
+    home: Home = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup in the place of the stopped stack's database, and bring it up to the mirror and the streams.
+
+    What lay there is kept beside it. Nothing is written where somebody knows more of the log than would come back.
+    """
+    from tierproof_bus import logs  # noqa: PLC0415
+
+    from tierproof_embedded.restoration import restored  # noqa: PLC0415
+
+    logs.configure("ERROR", service="restore")
+    with _refusals():
+        report = asyncio.run(restored(_settings(home), backup, _tell))
+    if as_json:
+        sys.stdout.write(json.dumps(report.to_json()) + "\n")
+    else:
+        for line in report.lines():
+            Console(soft_wrap=True, highlight=False).print(line, markup=False)
+    raise typer.Exit(FAILED if report.faults or report.taken else 0)

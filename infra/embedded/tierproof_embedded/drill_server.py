@@ -1,12 +1,12 @@
 """A scratch database server on a copy of a backup, for as long as a drill lasts."""
 
-import shutil
 from pathlib import Path
 
 from tierproof_embedded import ports
 from tierproof_embedded import postgres as pg
 from tierproof_embedded.errors import NotReadyInTime
 from tierproof_embedded.process import Child, wait_until_ready
+from tierproof_embedded.restoration import lay_down
 
 SECONDS_TO_START = 60.0
 
@@ -15,7 +15,6 @@ class ScratchServer:
     """A server in a folder of its own, on a free port; nobody else knows of it."""
 
     def __init__(self, folder: Path, password: str) -> None:
-        self._folder = folder
         self._cluster = pg.Cluster(
             folder=folder / "cluster",
             port=ports.free_ports(1)[0],
@@ -28,12 +27,7 @@ class ScratchServer:
 
     def lay_down(self, base: Path) -> None:
         """Copy a base backup to where the server runs."""
-        self._folder.mkdir(parents=True, mode=pg.PASSABLE)
-        shutil.copytree(base, self._cluster.folder)
-        self._cluster.folder.chmod(0o700)
-        if self._cluster.identity is pg.Identity.NOBODY:
-            for path in (self._cluster.folder, *self._cluster.folder.rglob("*")):
-                shutil.chown(path, pg.NOBODY)
+        lay_down(base, self._cluster.folder)
 
     def start(self) -> None:
         """Start, and wait until it answers; raises NotReadyInTime or ExitedEarly."""

@@ -17,8 +17,11 @@ from tierproof.connection import connected
 from tierproof_contracts.topology import STREAMS
 from tierproof_embedded import drill as drills
 from tierproof_embedded.drill import DrillReport, Site, drill
+from tierproof_embedded.errors import AlreadyRunning
+from tierproof_embedded.restoration import restored
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import Stack, running_stack
+from tierproof_evidence_ledger.backup import BackupFailed, back_up
 from tierproof_evidence_ledger.elsewhere import DataLoss
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,7 +95,6 @@ async def test_a_mirror_that_lags_behind_what_was_told_fails(
 ) -> None:
     first = await drill(site, silent, tasks=4, keep=tmp_path / "first")
     assert first.passed, first
-    (tmp_path / "first" / "mirror" / ".origin").touch()
     old = tmp_path / "old"
     shutil.copytree(stack.layout.mirror, old)
 
@@ -119,6 +121,35 @@ async def test_the_command_prints_numbers_and_exits_with_them(stack: Stack, tmp_
     out, _ = await process.communicate()
     assert process.returncode == 0
     assert b"no log key" in out
+
+
+async def test_a_stack_whose_database_is_gone_comes_back_by_one_command(tmp_path: Path) -> None:
+    settings = EmbeddedSettings(home=tmp_path / "home", model_engine="noop", only=PARTS)
+    async with running_stack(settings) as running:
+        home = Site(
+            layout=running.layout,
+            nats_url=running.nats_url,
+            owner_dsn=running.owner_dsn,
+            tenant="demo",
+            log_name=settings.log_name,
+        )
+        await drills._work(home, 5)
+        await asyncio.to_thread(back_up, running.owner_dsn, tmp_path / "backup")
+        await drills._work(home, 15)
+        before = _rows(running, "SELECT seq, canonical FROM ledger.entry")
+    shutil.rmtree(settings.layout.postgres)
+    with pytest.raises(BackupFailed, match="holds no backup"):
+        await restored(settings, tmp_path, silent)
+    report = await restored(settings, tmp_path / "backup", silent)
+    assert (report.faults, report.taken, report.texts_missing) == ([], [], [])
+    assert report.mirrored > 0
+    async with running_stack(settings) as running:
+        assert set(before) <= set(_rows(running, "SELECT seq, canonical FROM ledger.entry"))
+        await drills._work(home, 5)
+        tasks = _rows(running, "SELECT count(*) FROM ledger.outcome")[0][0]
+        assert (tasks, (await _messages(running))["RESULT"]) == (25, 25)
+        with pytest.raises(AlreadyRunning):
+            await restored(settings, tmp_path / "backup", silent)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tierproof_contracts.catalogue import EVENTS
 SERVICES = Path(__file__).resolve().parents[3] / "services"
 FOLDERS = sorted(path.parent.name for path in SERVICES.glob("*/pyproject.toml"))
 INCIDENTS = {"dead.lettered.v1", "publication.refused.v1"}  # every service may publish these
-MOST_LINES = 40
+MOST_LINES = 50
 
 
 def row(service: str, name: str) -> str:
@@ -56,4 +56,7 @@ def test_a_readme_names_exactly_what_the_service_publishes(service: str) -> None
 def test_a_readme_is_short_and_says_how_the_service_fails(service: str) -> None:
     text = (SERVICES / service / "README.md").read_text()
     assert "How it fails" in text
-    assert len(text.splitlines()) <= MOST_LINES
+    prose = re.sub(
+        r"```.*?```|<!--.*?-->.*?<!-- end -->", "", text, flags=re.DOTALL
+    )  # commands and generated tables aside
+    assert len(prose.splitlines()) <= MOST_LINES

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from nats.aio.client import Client
 from tierproof import exporting
+from tierproof.cli.export import check, verifier_file
 from tierproof.connection import Connection, connected
 from tierproof.errors import NotPermitted, RefusedByLedger
 from tierproof_contracts.audit import ExportedEntries, ExportEntriesAsked, History, HistoryAsked, HistoryRow
@@ -128,7 +129,6 @@ async def test_an_auditor_searches_to_the_end_and_is_recorded(
 async def test_a_pack_is_written_and_verifies(
     stock: Stock, tierproof: Callable[..., Awaitable[Ran]], tmp_path: Path, filters: tuple[str, ...], name: str
 ) -> None:
-    pytest.importorskip("tierproof_verify")
     size = stock.size
     ran = await tierproof("ledger", "export", "--to", name, *filters, "--json")
     assert ran.code == 0, ran
@@ -142,7 +142,6 @@ async def test_a_pack_is_written_and_verifies(
 
 @pytest.mark.requirement("LED-query")
 async def test_a_damaged_pack_is_named(stock: Stock, tierproof: Callable[..., Awaitable[Ran]], tmp_path: Path) -> None:
-    pytest.importorskip("tierproof_verify")
     other = Trust(
         log_keys=(LogKey(key=NoteSigner(name=SIGNER.name, signer=Ed25519Signer.from_seed(bytes(32))).verifier_key),)
     )
@@ -191,7 +190,14 @@ async def test_a_ledger_at_work_is_carried_away(
         subject = event.data.subject()
         await everyone.jetstream().publish(subject, event.to_bytes(), stream=stream_of(subject))
     question = ExportEntriesAsked(reason="inspection", task_id=story.task_id)
-    wanted = exporting.Wanted(question=question, trust=trust, verifier=b"", made_by="auditor", made_at=NOON, proofs=100)
+    wanted = exporting.Wanted(
+        question=question,
+        trust=trust,
+        verifier=verifier_file().read_bytes(),
+        made_by="auditor",
+        made_at=NOON,
+        proofs=100,
+    )
     async with connected(broker.bare_url, credentials=broker.seed_file("auditor")) as auditor, asyncio.timeout(20):
         while "released: answered" not in [row.new for row in await told(auditor, story.task_id)]:  # noqa: ASYNC110 - a question is all that a reader has
             await asyncio.sleep(0.1)
@@ -201,7 +207,12 @@ async def test_a_ledger_at_work_is_carried_away(
                 if said["entries"] == len(story.events) + 1:
                     break
             await asyncio.sleep(0.1)
+        whole = replace(wanted, question=ExportEntriesAsked())
+        await exporting.export(auditor.ask, tmp_path / "whole.zip", whole, lambda *_: None)
         own = await auditor.ask(SearchAsked(actor="auditor", event_type="ledger.queried.v1"), Entries)
+    for name in ("whole.zip", f"pack{number}"):
+        report = await asyncio.to_thread(check, tmp_path / name, running.trust_file)
+        assert report["verified"], report
     folder = tmp_path / f"pack{number}"
     open_checkpoint((folder / "checkpoint").read_bytes(), trust.log_keys)
     for line in (folder / "entries.jsonl").read_bytes().splitlines():

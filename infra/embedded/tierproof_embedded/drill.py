@@ -108,13 +108,15 @@ async def drill(site: Site, tell: Tell, *, tasks: int, keep: Path | None = None)
     clock = _Clock(report=report, tell=tell)
     with tempfile.TemporaryDirectory(prefix="tierproof-drill-") as temporary:
         place = keep or Path(temporary)
+        with clock.step("a first task"):  # a stack that was just started has nothing to back up yet
+            await _work(site, 1)
         with clock.step("tasks and backup at once"):
             made, _ = await asyncio.gather(
                 asyncio.to_thread(back_up, site.owner_dsn, place / "backup"), _work(site, tasks - tasks // 2)
             )
         with clock.step("more tasks"):
             await _work(site, tasks // 2)
-        report.tasks, report.backup_size = tasks, made.size
+        report.tasks, report.backup_size = 1 + tasks, made.size
         with clock.step("disaster: what is left"):
             report.size, report.published = await asyncio.to_thread(_production, site)
             await asyncio.to_thread(copied, site.layout.mirror, place / "mirror")

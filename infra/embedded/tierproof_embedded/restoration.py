@@ -17,9 +17,9 @@ from tierproof_embedded.errors import AlreadyRunning
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.process import remembered
 from tierproof_embedded.settings import EmbeddedSettings
-from tierproof_embedded.stack import running_stack
+from tierproof_embedded.stack import FIRST_STEPS, running_stack
 
-NEEDED = ("nats", witness.WITNESS, ledger.MIGRATION)  # and the database
+NEEDED = (FIRST_STEPS, witness.WITNESS, ledger.MIGRATION)  # and what these need: broker and database
 
 
 async def restored(settings: EmbeddedSettings, backup: Path, tell: Tell) -> Restored:

@@ -366,3 +366,50 @@ async def test_a_result_that_was_never_sent_is_sent_once(
 def test_a_diverged_mirror_is_a_corrupted_ledger() -> None:
     assert issubclass(MirrorDiverged, Corrupted)
     assert restoring.COPIED > 0
+
+
+async def test_a_key_that_was_rotated_after_the_backup_signs_what_is_put_back(
+    mirrored: LedgerSettings, ledger: Ledger, everyone: Client, backup_of: Callable[[], Ledger], tmp_path: Path
+) -> None:
+    """The old key signs up to the act, both for a while, then the new one alone; who knows only the old key follows."""
+    before, after = [answered_task(n) for n in range(3)], [answered_task(n) for n in range(3, 9)]
+    async with at_work(mirrored):
+        await tell(everyone, *before)
+        await told_all(everyone, ledger, *before)
+    backup = backup_of()
+    turned = mirrored.model_copy(update={"next_log_key": str(tmp_path / "next.pem"), "log_key_overlap": 20})
+    async with at_work(turned):
+        await tell(everyone, *after)
+        await told_all(everyone, ledger, *after)
+    size = ledger.rows("SELECT count(*) FROM ledger.entry")[0][0]
+    settings = on(turned, backup, batch_events=7)
+    report = await restore(settings)
+    assert (report.faults, report.taken) == ([], [])
+    assert tables(backup, size) == tables(ledger, size)
+    assert verify(settings.auditor_dsn, trust_of(mirrored)).faults == []
+
+
+async def test_texts_of_a_stream_that_was_made_anew_are_not_taken_for_others(
+    mirrored: LedgerSettings, ledger: Ledger, everyone: Client, backup_of: Callable[[], Ledger]
+) -> None:
+    """A stream that was deleted and laid out again counts from 1: its messages stand at positions of others."""
+    first, second = answered_task(1), answered_task(2)
+    backup = backup_of()
+    async with at_work(mirrored):
+        await tell(everyone, first)
+        await told_all(everyone, ledger, first)
+    info = await everyone.jetstream().stream_info("INFERENCE")
+    consumers = await everyone.jetstream().consumers_info("INFERENCE")
+    await everyone.jetstream().delete_stream("INFERENCE")
+    await everyone.jetstream().add_stream(info.config)
+    for consumer in consumers:
+        await everyone.jetstream().add_consumer("INFERENCE", consumer.config)
+    report = await restore(on(mirrored, backup))
+    assert report.texts_missing, "what only that stream carried is gone"
+    assert report.texts_again > 0
+    assert report.faults == []
+    settings = on(mirrored, backup)
+    async with at_work(settings):
+        await tell(everyone, second)
+        await told_all(everyone, backup, second)
+    assert verify(settings.auditor_dsn, trust_of(settings)).faults == []

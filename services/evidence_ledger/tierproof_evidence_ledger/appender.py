@@ -32,6 +32,7 @@ class Appender:
         self.secured = recorder.size
         self._put = put
         self._finishing: asyncio.Task[None] | None = None
+        self._showing: asyncio.Task[None] | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -67,6 +68,13 @@ class Appender:
         self._finishing = asyncio.create_task(self._finish(batch, then))
         return batch
 
+    async def show(self, note: str, size: int) -> None:
+        """Begin to write a published checkpoint to the mirror, after the one before it; raises what kept that one from being written."""
+        if self._showing is not None:
+            await self._showing
+        if self.mirror is not None:
+            self._showing = asyncio.create_task(asyncio.to_thread(self.mirror.publish, note, size))
+
     async def settled(self) -> None:
         """Wait until what was committed has its second copy and went out; raises what kept it from that."""
         if self._finishing is not None:
@@ -74,9 +82,10 @@ class Appender:
 
     async def stopped(self) -> None:
         """Wait until nothing writes to the mirror any more, even while being cancelled."""
-        while self._finishing is not None and not self._finishing.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({self._finishing})
+        for writing in (self._finishing, self._showing):
+            while writing is not None and not writing.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({writing})
 
     async def _finish(self, batch: Batch, then: Callable[[], Awaitable[None]] | None) -> None:
         if self.mirror is not None and batch.entries:

@@ -65,11 +65,13 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish until cancelled; raises Outgrown when a witness knows another history than this one."""
+        clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(self.every)
+            began = clock()
             checkpoint = self.appender.recorder.checkpoint
             if checkpoint is not None and self.published < checkpoint.size <= self.appender.secured:
                 await self._publish(checkpoint)
+            await asyncio.sleep(max(0.0, began + self.every - clock()))
 
     async def _publish(self, checkpoint: Checkpoint) -> None:
         recorder = self.appender.recorder
@@ -82,10 +84,9 @@ class Publisher:
                 _log.warning("checkpoint.unwitnessed", size=checkpoint.size, reason=error.diagnosis())
                 return
         await self.store.publish(checkpoint.size, note, min(open_from, checkpoint.size), recorder.term)
-        if self.appender.mirror is not None:
-            await asyncio.to_thread(self.appender.mirror.publish, note, checkpoint.size)
         self.published = checkpoint.size
         self.put([("checkpoint", checkpoint.size)])
+        await self.appender.show(note, checkpoint.size)
 
     async def _signed(self, checkpoint: Checkpoint) -> str:
         """Return the checkpoint with the log's signatures, the post-quantum one included."""

@@ -34,7 +34,13 @@ async def serve(settings: LedgerSettings, stop: asyncio.Event) -> int:
     try:
         sequencer = Sequencer(settings, link)
         trust_of(settings)
-        answers = Answers(settings.auditor_dsn, verified_apart, sequencer.note)
+        answers = Answers(
+            settings.auditor_dsn,
+            verified_apart,
+            sequencer.note,
+            page_bytes=settings.page_bytes,
+            limit_ms=settings.question_ms,
+        )
     except (LedgerError, BusError, ProofError) as error:
         _log.error("service.refused_to_start", reason=error.diagnosis())
         return COULD_NOT_START

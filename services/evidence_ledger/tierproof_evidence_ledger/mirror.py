@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -59,23 +60,22 @@ class Mirror:
         """
         with said_clearly(folder):
             lock = held(folder, origin)
-            try:
-                return cls._opened(folder, origin, lock)
-            except BaseException:
-                os.close(lock)
-                raise
+            with ExitStack() as undo:
+                undo.callback(os.close, lock)
+                mirror = cls._opened(folder, origin, lock)
+                undo.pop_all()
+            return mirror
 
     @classmethod
     def _opened(cls, folder: Path, origin: str, lock: int) -> Self:
         journal = Journal.open(folder / JOURNAL)
-        try:
+        with ExitStack() as undo:
+            undo.callback(journal.close)
             tree = rebuilt(journal.first, tile_reader(folder), ())
             mirror = cls(folder=folder, origin=origin, _lock=lock, _journal=journal, _tree=tree)
             mirror._grow(journal.entries)
             mirror._published = mirror._checked_checkpoint()
-        except BaseException:
-            journal.close()
-            raise
+            undo.pop_all()
         return mirror
 
     def close(self) -> None:

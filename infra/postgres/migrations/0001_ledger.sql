@@ -242,52 +242,61 @@ GRANT EXECUTE ON FUNCTION ledger.make_room(bigint) TO ledger_writer;
 SELECT ledger.make_room(0);
 
 -- The one way in which a key goes: named, with a reason, remembered, and not while somebody holds the tenant's texts.
-CREATE FUNCTION ledger.erase_texts_of(erased_tenant text, why text) RETURNS integer
+CREATE FUNCTION ledger.erase_texts_of(erased_tenant text, why text, for_whom text DEFAULT NULL) RETURNS integer
     SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$
 DECLARE
     gone uuid[];
+    held text;
 BEGIN
-    PERFORM ledger.need_reason(why);
+    PERFORM ledger.need_reason(why, for_whom);
     LOCK TABLE ledger.hold IN SHARE MODE;  -- a hold that is being placed comes before or after, not beside
-    IF EXISTS (SELECT 1 FROM ledger.hold h WHERE h.tenant = erased_tenant AND NOT EXISTS (SELECT 1 FROM ledger.hold_lifted l WHERE l.hold_id = h.hold_id)) THEN
-        RAISE EXCEPTION 'the texts of % are under a legal hold', erased_tenant USING ERRCODE = '55006', HINT = 'lift the hold first';
+    SELECT string_agg(h.hold_id::text, ', ' ORDER BY h.placed_at) INTO held FROM ledger.hold h
+        WHERE h.tenant = erased_tenant AND NOT EXISTS (SELECT 1 FROM ledger.hold_lifted l WHERE l.hold_id = h.hold_id);
+    IF held IS NOT NULL THEN
+        RAISE EXCEPTION 'the texts of % are under a legal hold', erased_tenant USING ERRCODE = '55006', DETAIL = held, HINT = 'lift the hold first';
     END IF;
     INSERT INTO ledger.text_key_erased (key_id, tenant, reason, erased_by)
         SELECT key_id, tenant, why, session_user FROM ledger.text_key WHERE tenant = erased_tenant;
     WITH erased AS (DELETE FROM ledger.text_key WHERE tenant = erased_tenant RETURNING key_id) SELECT array_agg(key_id) INTO gone FROM erased;
     IF gone IS NOT NULL THEN
         INSERT INTO ledger.act (type, said) VALUES ('ledger.erased.v1',
-            jsonb_build_object('tenant', erased_tenant, 'reason', why, 'actor', session_user, 'keys', to_jsonb(gone)));
+            jsonb_strip_nulls(jsonb_build_object('tenant', erased_tenant, 'reason', why, 'actor', session_user, 'on_behalf_of', for_whom, 'keys', to_jsonb(gone))));
     END IF;
     RETURN coalesce(cardinality(gone), 0);
 END $$;
-CREATE FUNCTION ledger.place_hold(held_tenant text, why text) RETURNS uuid
+CREATE FUNCTION ledger.place_hold(held_tenant text, why text, for_whom text DEFAULT NULL) RETURNS uuid
     SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$
 DECLARE
     made uuid;
 BEGIN
-    PERFORM ledger.need_reason(why);
+    PERFORM ledger.need_reason(why, for_whom);
     INSERT INTO ledger.hold (tenant, reason, placed_by) VALUES (held_tenant, why, session_user) RETURNING hold_id INTO made;
-    INSERT INTO ledger.act (type, said) VALUES ('ledger.held.v1', jsonb_build_object('tenant', held_tenant, 'reason', why, 'actor', session_user, 'hold', made));
+    INSERT INTO ledger.act (type, said) VALUES ('ledger.held.v1',
+        jsonb_strip_nulls(jsonb_build_object('tenant', held_tenant, 'reason', why, 'actor', session_user, 'on_behalf_of', for_whom, 'hold', made)));
     RETURN made;
 END $$;
-CREATE FUNCTION ledger.lift_hold(held uuid, why text) RETURNS void
+CREATE FUNCTION ledger.lift_hold(held uuid, why text, for_whom text DEFAULT NULL) RETURNS void
     SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM ledger.need_reason(why);
+    PERFORM ledger.need_reason(why, for_whom);
     INSERT INTO ledger.hold_lifted (hold_id, reason, lifted_by) VALUES (held, why, session_user);
     INSERT INTO ledger.act (type, said) SELECT 'ledger.unheld.v1',
-        jsonb_build_object('tenant', tenant, 'reason', why, 'actor', session_user, 'hold', hold_id) FROM ledger.hold WHERE hold_id = held;
+        jsonb_strip_nulls(jsonb_build_object('tenant', tenant, 'reason', why, 'actor', session_user, 'on_behalf_of', for_whom, 'hold', hold_id))
+        FROM ledger.hold WHERE hold_id = held;
 END $$;
-CREATE FUNCTION ledger.need_reason(why text) RETURNS void LANGUAGE plpgsql AS $$
+-- `for_whom` is what the person behind a role says of themselves; the act holds both names.
+CREATE FUNCTION ledger.need_reason(why text, for_whom text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF why IS NULL OR length(why) NOT BETWEEN 1 AND 500 THEN
         RAISE EXCEPTION 'a reason of 1 to 500 characters is needed' USING ERRCODE = '22023';
     END IF;
+    IF length(for_whom) NOT BETWEEN 1 AND 200 THEN
+        RAISE EXCEPTION 'a name has 1 to 200 characters' USING ERRCODE = '22023';
+    END IF;
 END $$;
-REVOKE ALL ON FUNCTION ledger.erase_texts_of(text, text), ledger.place_hold(text, text), ledger.lift_hold(uuid, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ledger.erase_texts_of(text, text) TO ledger_eraser;
-GRANT EXECUTE ON FUNCTION ledger.place_hold(text, text), ledger.lift_hold(uuid, text) TO ledger_holder;
+REVOKE ALL ON FUNCTION ledger.erase_texts_of(text, text, text), ledger.place_hold(text, text, text), ledger.lift_hold(uuid, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.erase_texts_of(text, text, text) TO ledger_eraser;
+GRANT EXECUTE ON FUNCTION ledger.place_hold(text, text, text), ledger.lift_hold(uuid, text, text) TO ledger_holder;
 
 -- What an auditor reads. Views run with the owner's rights; the tables behind them stay closed.
 CREATE VIEW ledger.v_entry AS
@@ -307,7 +316,9 @@ CREATE VIEW ledger.v_sealed_text AS
     FROM ledger.sealed_text t;
 CREATE VIEW ledger.v_erasure AS SELECT key_id, tenant, reason, erased_by, erased_at FROM ledger.text_key_erased;
 CREATE VIEW ledger.v_hold AS
-    SELECT h.hold_id, h.tenant, h.reason, h.placed_by, h.placed_at, l.reason AS lifted_because, l.lifted_by, l.lifted_at
+    SELECT h.hold_id, h.tenant, h.reason, h.placed_by, h.placed_at, l.reason AS lifted_because, l.lifted_by, l.lifted_at,
+           (SELECT a.said ->> 'on_behalf_of' FROM ledger.act a WHERE a.type = 'ledger.held.v1' AND a.said ->> 'hold' = h.hold_id::text) AS placed_for,
+           (SELECT a.said ->> 'on_behalf_of' FROM ledger.act a WHERE a.type = 'ledger.unheld.v1' AND a.said ->> 'hold' = h.hold_id::text) AS lifted_for
     FROM ledger.hold h LEFT JOIN ledger.hold_lifted l USING (hold_id);
 CREATE VIEW ledger.v_act AS SELECT act_id, type, said, done_at, r.seq FROM ledger.act LEFT JOIN ledger.act_recorded r USING (act_id);
 CREATE VIEW ledger.v_outbox AS
@@ -344,6 +355,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON ledger.%I TO ledger_auditor', part);
     END LOOP;
 END $$;
+GRANT SELECT ON ledger.v_hold TO ledger_holder;
 
 -- Whoever changes the schema, the change becomes an entry.
 CREATE FUNCTION ledger.note_alteration() RETURNS event_trigger SECURITY DEFINER SET search_path = pg_catalog LANGUAGE plpgsql AS $$

@@ -1,6 +1,6 @@
-"""`python -m tierproof_evidence_ledger [serve | migrate | verify | backup | restore]`.
+"""`python -m tierproof_evidence_ledger [serve | migrate | verify | backup | restore | erase | hold | unhold | holds]`.
 
-Run the ledger, prepare its database, verify it deeply, back it up, or bring a restored database up to date.
+Run the ledger, prepare its database, verify it deeply, back it up, bring a restored database up to date, or erase and hold texts.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from tierproof_bus import logs
 from tierproof_bus.errors import BusError
 from tierproof_proofs.errors import ProofError
 
+from tierproof_evidence_ledger import custody_commands
 from tierproof_evidence_ledger import migrate as migrations
 from tierproof_evidence_ledger.backup import back_up
 from tierproof_evidence_ledger.errors import LedgerError, NotConfigured
@@ -28,6 +29,12 @@ from tierproof_evidence_ledger.verify import verify
 
 def main() -> int:
     """Run one command; the exit code is 0 when all is well."""
+    if sys.argv[1:2] and sys.argv[1] in custody_commands.NAMES:
+        return custody_commands.main(sys.argv[1:])
+    return _main()
+
+
+def _main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tierproof_evidence_ledger", description=__doc__)
     parser.add_argument(
         "command", nargs="?", default="serve", choices=["serve", "migrate", "verify", "backup", "restore"]

@@ -18,7 +18,7 @@ from tierproof_evidence_ledger.readers import Readers
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.tree import node_reader
-from tierproof_evidence_ledger.witnessing import Unwitnessed, Witnesses, witnesses_at
+from tierproof_evidence_ledger.witnessing import Unwitnessed, Witnesses, patience_of, witnesses_at
 
 _log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Publisher:
             with readers.reading() as rows:
                 return consistency_proof(old, new, node_reader(tree.reader(rows, new).hashes_at))
 
-        async with witnesses_at(settings.witness_policy, proof) as witnesses:
+        async with witnesses_at(settings.witness_policy, proof, patience_of(settings)) as witnesses:
             yield cls(store=store, appender=appender, witnesses=witnesses, put=put, every=every, published=published)
         readers.close()
 

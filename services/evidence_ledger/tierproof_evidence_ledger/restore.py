@@ -41,7 +41,7 @@ from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.stream_positions import StreamPositions
 from tierproof_evidence_ledger.term import Office, begin, checked_tree
 from tierproof_evidence_ledger.verify import verify
-from tierproof_evidence_ledger.witnessing import witnesses_at
+from tierproof_evidence_ledger.witnessing import patience_of, witnesses_at
 
 _log = structlog.get_logger()
 COPIED = 1000  # entries at a time
@@ -188,7 +188,7 @@ async def _ask_others(case: _Case) -> None:
         return
     checkpoint = Checkpoint(origin=origin, size=mirror.size, root=mirror.root(mirror.size))
     note = _pens_after(case).sign(checkpoint)
-    async with witnesses_at(case.settings.witness_policy, mirror.consistency) as witnesses:
+    async with witnesses_at(case.settings.witness_policy, mirror.consistency, patience_of(case.settings)) as witnesses:
         await witnesses.cosigned(note, mirror.size)
 
 

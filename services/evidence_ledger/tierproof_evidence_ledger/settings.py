@@ -33,6 +33,14 @@ class LedgerSettings(BusSettings):
         default=None, validation_alias=_shared("pg_owner_dsn"), description="for `migrate` only: may create roles"
     )
     pg_owner_dsn_file: Path | None = Field(default=None, validation_alias=_shared("pg_owner_dsn_file"))
+    pg_eraser_dsn: str | None = Field(
+        default=None, validation_alias=_shared("pg_eraser_dsn"), description="as ledger_eraser, for `erase` only"
+    )
+    pg_eraser_dsn_file: Path | None = Field(default=None, validation_alias=_shared("pg_eraser_dsn_file"))
+    pg_holder_dsn: str | None = Field(
+        default=None, validation_alias=_shared("pg_holder_dsn"), description="as ledger_holder, for holds only"
+    )
+    pg_holder_dsn_file: Path | None = Field(default=None, validation_alias=_shared("pg_holder_dsn_file"))
 
     log_name: str = Field(
         default="tierproof.local/ledger", max_length=200, description="the origin line of checkpoints"
@@ -58,6 +66,14 @@ class LedgerSettings(BusSettings):
     )
     witness_policy: Path | None = Field(
         default=None, description="witnesses with their URLs and the quorum (c2sp.org/tlog-policy)"
+    )
+    witness_answer_seconds: float = Field(default=5.0, gt=0, description="how long a witness may take")
+    witness_late_seconds: float = Field(
+        default=0.5, gt=0, description="how long those who are late are waited for when the quorum is there"
+    )
+    witness_pause_seconds: float = Field(default=1.0, gt=0, description="time between two rounds before a term")
+    witness_age_seconds: float = Field(
+        default=300.0, gt=0, description="how far a cosignature's time may be from this clock"
     )
     tsa_url: str | None = Field(default=None, description="RFC 3161 time-stamp authority")
     tsa_certificates: Path | None = Field(default=None, description="PEM certificates of that authority")
@@ -104,6 +120,16 @@ class LedgerSettings(BusSettings):
     def owner_dsn(self) -> str:
         """The DSN of whoever may migrate; raises NotConfigured."""
         return _dsn(self.pg_owner_dsn, self.pg_owner_dsn_file, "TIERPROOF_PG_OWNER_DSN")
+
+    @property
+    def eraser_dsn(self) -> str:
+        """The DSN of ledger_eraser; raises NotConfigured."""
+        return _dsn(self.pg_eraser_dsn, self.pg_eraser_dsn_file, "TIERPROOF_PG_ERASER_DSN")
+
+    @property
+    def holder_dsn(self) -> str:
+        """The DSN of ledger_holder; raises NotConfigured."""
+        return _dsn(self.pg_holder_dsn, self.pg_holder_dsn_file, "TIERPROOF_PG_HOLDER_DSN")
 
     @property
     def log_key_place(self) -> str:

@@ -19,6 +19,7 @@ from tierproof_proofs.note import VerifierKey
 from tierproof_proofs.policy import NOBODY, Policy
 
 from tierproof_evidence_ledger.errors import Corrupted, LedgerError, NotConfigured
+from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.witness_client import (
     Contradicted,
     Cosigned,
@@ -48,10 +49,20 @@ class Unwitnessed(LedgerError):
 class Patience:
     """Seconds: for one answer, for those who are late when there are enough, between two rounds, and how old an answer may be."""
 
-    answer: float = 5.0
-    late: float = 0.5
-    pause: float = 1.0
-    age: float = 300.0
+    answer: float
+    late: float
+    pause: float
+    age: float
+
+
+def patience_of(settings: LedgerSettings) -> Patience:
+    """Return what the settings allow to witnesses."""
+    return Patience(
+        answer=settings.witness_answer_seconds,
+        late=settings.witness_late_seconds,
+        pause=settings.witness_pause_seconds,
+        age=settings.witness_age_seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +185,11 @@ def _keys(answer: Cosigned | Unavailable | _Outgrown) -> tuple[VerifierKey, ...]
 
 
 @asynccontextmanager
-async def witnesses_at(policy: Path, proof: Proof, patience: Patience | None = None) -> AsyncIterator[Witnesses]:
+async def witnesses_at(policy: Path, proof: Proof, patience: Patience) -> AsyncIterator[Witnesses]:
     """Keep connections to the witnesses of a c2sp.org/tlog-policy file until the block ends; raises NotConfigured and Malformed.
 
     Keys that share a URL are one witness. `proof` blocks on the database; it runs in a thread, one call at a time.
     """
-    patience = patience or Patience()
     read = _read(policy)
     by_url: dict[str, list[VerifierKey]] = {}
     for party in read.witnesses:

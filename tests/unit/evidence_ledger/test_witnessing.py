@@ -39,7 +39,7 @@ from tests.unit.witness.witness_parts import LOG, TIME, Tree, logs_file
 pytestmark = pytest.mark.requirement("LED-proof")
 TREE = Tree(40)
 FORK = Tree(40, branch="b", common=3)
-QUICK = Patience(answer=0.05, late=0.01, pause=0.001)
+QUICK = Patience(answer=0.05, late=0.01, pause=0.001, age=300.0)
 
 
 @dataclass
@@ -348,8 +348,8 @@ async def test_a_policy_must_name_where_its_quorum_is_reached(tmp_path: Path, se
     keys = [seat.key for seat in seats]
     path.write_text(str(policy_of([LOG.verifier_key], keys, 2, {"w0.example": "http://127.0.0.1:1"})))
     with pytest.raises(NotConfigured, match="too few for its quorum"):
-        async with witnesses_at(path, TREE.proof):
+        async with witnesses_at(path, TREE.proof, QUICK):
             raise AssertionError
     with pytest.raises(NotConfigured, match="No such file"):
-        async with witnesses_at(tmp_path / "none", TREE.proof):
+        async with witnesses_at(tmp_path / "none", TREE.proof, QUICK):
             raise AssertionError

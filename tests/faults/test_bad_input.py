@@ -237,6 +237,8 @@ async def test_class_c_waits_for_a_person_and_is_then_released(stack: Stack) -> 
 
 @pytest.mark.requirement("BUS-delivery")
 @pytest.mark.parametrize("user", ["app-demo", "router", "reviewer", "verifier"])
+@pytest.mark.part11("11.10(d)")
+@pytest.mark.part11("11.10(h)")
 async def test_nobody_but_the_ledger_releases_a_result(stack: Stack, user: str) -> None:
     async with fleet_of(stack) as fleet:
         task_id = await submit_surely(fleet, task())

@@ -75,6 +75,7 @@ async def test_a_task_that_does_not_fit_its_contract_is_refused_before_it_is_sen
 
 
 @pytest.mark.requirement("BUS-contracts")
+@pytest.mark.part11("11.10(h)")
 async def test_nobody_speaks_or_hears_for_another_tenant(broker: NatsServer) -> None:
     began = time.monotonic()
     async with acme(broker) as fleet:

@@ -82,6 +82,7 @@ def restoring(environment: dict[str, str], server: PostgresServer, name: str, mi
 
 
 @pytest.mark.requirement("LED-append")
+@pytest.mark.part11("11.10(c)")
 async def test_a_backup_that_was_made_at_work_is_restored_though_the_restore_is_killed(
     settings: LedgerSettings,
     environment: dict[str, str],
@@ -132,6 +133,7 @@ async def test_a_backup_that_was_made_at_work_is_restored_though_the_restore_is_
         assert mirror.size == report["size"] == len(found)
 
 
+@pytest.mark.part11("11.10(c)")
 async def test_a_backup_that_was_altered_is_noticed(
     settings: LedgerSettings, ledger: Ledger, everyone: Client, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ async def _messages(stack: Stack) -> dict[str, int]:
 
 
 @pytest.mark.requirement("LED-append")
+@pytest.mark.part11("11.10(c)")
 async def test_a_drill_restores_what_was_told_and_writes_nothing_of_the_stacks(stack: Stack, site: Site) -> None:
     steps: list[str] = []
     report = await drill(site, lambda step, _seconds: steps.append(step), tasks=30)

@@ -12,6 +12,7 @@ import pytest
 from nats.aio.client import Client
 from tierproof_evidence_ledger.acts import Act
 from tierproof_evidence_ledger.errors import Corrupted, NotConfigured
+from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.recorder import Recorder
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
@@ -139,3 +140,17 @@ async def test_what_the_clocks_say_is_in_the_log(running: LedgerSettings, everyo
     offsets = found[0][0]["offsets"]
     assert abs(offsets["database"]["offset_us"]) < 1_000_000
     assert abs(offsets["broker"]["offset_us"]) < 1_000_000
+
+
+@pytest.mark.part11("11.10(k)")
+@pytest.mark.requirement("P4")
+async def test_a_migration_is_in_the_log_with_what_the_schema_is_made_of(database: str, office: Office) -> None:
+    migrate(database, delivered_migrations())
+    store = await Store.open(database)
+    recorder = await begin(store, office)
+    batch = await recorder.record([], NOW)
+    await store.close()
+    said = orjson.loads(batch.entries[0])["event"]
+    assert (said["type"], said["data"]["migrations"]) == ("ledger.migrated.v1", ["0001_ledger.sql"])
+    assert any(part.startswith("trigger ledger.entry") for part in said["data"]["parts"])
+    assert migrate(database, delivered_migrations()) == []

@@ -114,6 +114,7 @@ def indexes(answer: Any) -> list[int]:
 
 
 @pytest.mark.requirement("LED-query")
+@pytest.mark.part11("11.10(c)")
 async def test_entries_are_found_by_every_condition(asked: Ledger) -> None:
     stories = [*asked.tasks(1), *asked.tasks(2, tenant="globex", safety_class="C")]
     size = asked.stock.size
@@ -183,6 +184,7 @@ async def test_the_ledger_as_it_was(asked: Ledger) -> None:
 
 
 @pytest.mark.requirement("LED-query")
+@pytest.mark.part11("11.10(e)")
 async def test_who_asked_is_recorded_before_the_answer(asked: Ledger) -> None:
     asked.tasks(1)
     before = asked.stock.size
@@ -246,6 +248,7 @@ async def pages_of(asked: Ledger, name: str, member: str, **question: Any) -> li
 
 
 @pytest.mark.requirement("LED-query")
+@pytest.mark.part11("11.10(b)")
 async def test_an_export_carries_the_log_and_its_tree(ledger: Any) -> None:
     with psycopg.connect(ledger.dsn()) as connection:
         asked = Ledger(ledger.dsn, connection, page_bytes=40_000)
@@ -358,6 +361,8 @@ async def test_many_ask_at_once(asked: Ledger) -> None:
 
 
 @pytest.mark.requirement("LED-append")
+@pytest.mark.part11("11.10(e)")
+@pytest.mark.part11("11.10(k)")
 async def test_the_history_of_every_kind_of_record(asked: Ledger) -> None:
     weights = "sha256:" + "1" * 64
     manifest = FleetManifest(version="1", tiers={}, adapters={"a": AdapterPin(name="a", digest=weights)})

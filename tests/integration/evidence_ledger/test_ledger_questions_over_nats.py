@@ -126,6 +126,7 @@ async def test_an_auditor_searches_to_the_end_and_is_recorded(
 @pytest.mark.requirement("LED-query")
 @pytest.mark.parametrize("filters", [(), ("--tenant", "acme", "--type", "task.decided.v1")])
 @pytest.mark.parametrize("name", ["pack", "pack.zip"])
+@pytest.mark.part11("11.10(b)")
 async def test_a_pack_is_written_and_verifies(
     stock: Stock, tierproof: Callable[..., Awaitable[Ran]], tmp_path: Path, filters: tuple[str, ...], name: str
 ) -> None:
@@ -141,6 +142,7 @@ async def test_a_pack_is_written_and_verifies(
 
 
 @pytest.mark.requirement("LED-query")
+@pytest.mark.part11("11.10(a)")
 async def test_a_damaged_pack_is_named(stock: Stock, tierproof: Callable[..., Awaitable[Ran]], tmp_path: Path) -> None:
     other = Trust(
         log_keys=(LogKey(key=NoteSigner(name=SIGNER.name, signer=Ed25519Signer.from_seed(bytes(32))).verifier_key),)
@@ -153,6 +155,7 @@ async def test_a_damaged_pack_is_named(stock: Stock, tierproof: Callable[..., Aw
 
 
 @pytest.mark.requirement("S9-gate")
+@pytest.mark.part11("11.10(d)")
 async def test_a_tenants_program_may_ask_for_proofs_alone(broker: NatsServer, stock: Stock) -> None:
     size = stock.size
     async with connected(broker.bare_url, credentials=broker.seed_file("app-acme")) as program:

@@ -79,6 +79,7 @@ async def test_the_same_event_at_another_position_is_a_duplicate(recorder: Recor
     ]
 
 
+@pytest.mark.part11("11.10(e)")
 async def test_the_same_id_with_other_words_is_recorded_as_a_conflict(recorder: Recorder, ledger: Any) -> None:
     story, streams = abstained_task(1), Streams()
     changed = story.deciding(because="other words")

@@ -14,6 +14,7 @@ from tierproof_contracts import subjects, topology
 from tierproof_evidence_ledger import restore as restoring
 from tierproof_evidence_ledger.elsewhere import DataLoss, Rewritten
 from tierproof_evidence_ledger.errors import Corrupted, NotInOffice
+from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.mirror import Mirror
 from tierproof_evidence_ledger.mirror_folder import MirrorDiverged
 from tierproof_evidence_ledger.restore import restore
@@ -114,6 +115,7 @@ def tables(database: Ledger, below: int) -> list[set[Any]]:
 
 
 @pytest.mark.requirement("LED-append")
+@pytest.mark.part11("11.10(c)")
 async def test_a_backup_older_than_the_mirror_becomes_the_ledger_byte_for_byte(
     mirrored: LedgerSettings, ledger: Ledger, everyone: Client, backup_of: Callable[[], Ledger]
 ) -> None:
@@ -177,6 +179,7 @@ async def test_what_only_the_streams_hold_is_recorded_now(
         await told_all(everyone, backup, after)
 
 
+@pytest.mark.part11("11.10(c)")
 async def test_more_than_we_hold_was_published_and_nothing_is_written(
     mirrored: LedgerSettings, ledger: Ledger, everyone: Client, backup_of: Callable[[], Ledger], tmp_path: Path
 ) -> None:
@@ -286,6 +289,7 @@ def _shorten(settings: LedgerSettings, ledger: Ledger, size: int) -> None:
         mirror.publish(note, size)
 
 
+@pytest.mark.part11("11.10(c)")
 async def test_erased_texts_stay_erased_and_holds_stay_placed(
     mirrored: LedgerSettings, ledger: Ledger, everyone: Client, backup_of: Callable[[], Ledger]
 ) -> None:
@@ -413,3 +417,27 @@ async def test_texts_of_a_stream_that_was_made_anew_are_not_taken_for_others(
         await tell(everyone, second)
         await told_all(everyone, backup, second)
     assert verify(settings.auditor_dsn, trust_of(settings)).faults == []
+
+
+async def test_a_backup_of_an_older_release_is_migrated_and_then_restored(
+    mirrored: LedgerSettings, ledger: Ledger, everyone: Client, backup_of: Callable[[], Ledger], tmp_path: Path
+) -> None:
+    """What the schema is made of since is known to the database alone, until the restore has it recorded."""
+    migrate(ledger.dsn(), delivered_migrations())
+    async with at_work(mirrored):
+        await tell(everyone, answered_task(1))
+        await told_all(everyone, ledger, answered_task(1))
+    backup = backup_of()
+    shutil.copytree(delivered_migrations(), tmp_path / "migrations")
+    (tmp_path / "migrations" / "9999_more.sql").write_text("CREATE TABLE ledger.more (one text)")
+    assert migrate(backup.dsn(), tmp_path / "migrations") == ["9999_more.sql"]
+    report = await restore(on(mirrored, backup))
+    assert report.faults == []
+    query = "SELECT count(*) FROM ledger.entry WHERE (said).event_type IN ('ledger.migrated.v1', 'ledger.altered.v1')"
+    assert backup.rows(query) == [(3,)], "the first migration, the second one, and the table that it made"
+    backup.rows("DROP TABLE ledger.more")
+    backup.rows(
+        "SET session_replication_role = replica; DELETE FROM ledger.act WHERE done_at = (SELECT max(done_at) FROM ledger.act)"
+    )
+    settings = on(mirrored, backup)
+    assert [fault.what for fault in verify(settings.auditor_dsn, trust_of(settings)).faults if "more" in fault.what]

@@ -122,6 +122,7 @@ def test_what_is_wrong_is_named_without_its_words(content: bytes, why: str) -> N
 
 
 @pytest.mark.requirement("BUS-contracts")
+@pytest.mark.part11("11.10(h)")
 def test_an_event_on_a_subject_of_another_writer_is_refused() -> None:
     decided = STORY["task.decided.v1"]
     elsewhere = subjects.inference_settled("s", "00000000-0000-4000-8000-000000000000")

@@ -1,5 +1,6 @@
 """What others know of the log: notes that lie in the mirror and in the stream of checkpoints, and where results were published."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,23 +64,27 @@ async def newest_result(streams: StreamPositions, origin: str) -> int:
 async def reconciled(store: Store, streams: StreamPositions) -> tuple[int, list[str]]:
     """Note outbox rows as published whose event lies in its stream; return how many, and subjects that hold another event."""
     found: list[tuple[str, int, int]] = []
-    taken = []
-    for kind, ref in await store.unpublished():
-        subject, event_id = await _identity(store, kind, ref)
-        lying = await streams.last_on(topology.stream_of(subject), subject)
-        if lying is not None and lying["id"] == event_id:
-            found.append((kind, ref, lying["stream_seq"]))
-        elif lying is not None:
-            taken.append(subject)
+    taken: list[str] = []
+    rows = await store.unpublished()
+    for start in range(0, len(rows), AT_ONCE):
+        part = rows[start : start + AT_ONCE]
+        entries = await store.entries_at([ref for kind, ref in part if kind == "release"])
+        named = [_identity(kind, ref, entries) for kind, ref in part]
+        asked = (streams.last_on(topology.stream_of(subject), subject) for subject, _ in named)
+        for row, (subject, event_id), lying in zip(part, named, await asyncio.gather(*asked), strict=True):
+            if lying is not None and lying["id"] == event_id:
+                found.append((*row, lying["stream_seq"]))
+            elif lying is not None:
+                taken.append(subject)
     if found:
         await store.published(found)
     return len(found), taken
 
 
-async def _identity(store: Store, kind: str, ref: int) -> tuple[str, str]:
+def _identity(kind: str, ref: int, entries: Mapping[int, bytes]) -> tuple[str, str]:
     """Return subject and id of the event that an outbox row brings out."""
     if kind == "checkpoint":
         subject = subjects.evidence_checkpointed(ref)
         return subject, id_of_subject(subject)
-    event: Mapping[str, Any] = orjson.loads((await store.entries_at([ref]))[ref])["event"]
+    event: Mapping[str, Any] = orjson.loads(entries[ref])["event"]
     return subjects.result_released(event["data"]["tenant"], event["data"]["task_id"]), event["id"]

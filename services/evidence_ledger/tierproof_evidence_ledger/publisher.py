@@ -75,7 +75,7 @@ class Publisher:
 
     async def _publish(self, checkpoint: Checkpoint) -> None:
         recorder = self.appender.recorder
-        open_from = recorder.desk.open_from(checkpoint.size)
+        open_from = recorder.open_from
         note = await self._signed(checkpoint)
         if self.witnesses is not None:
             try:

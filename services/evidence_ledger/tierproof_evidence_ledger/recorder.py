@@ -59,6 +59,7 @@ class Recorder:
     """Appends batches during one term. After an error it must be thrown away: its memory may be ahead of the database.
 
     `highest` is the highest recorded position per stream, `last_time` that of the newest entry, `checkpoint` the newest committed one,
+    `open_from` the first entry of a task that was open then (the desk itself may be ahead of what is committed),
     `first_acts` what the term begins with, `catching_up` a name that decisions stored before this term wait for.
     """
 
@@ -73,6 +74,7 @@ class Recorder:
     room: int = 0
     last_time: datetime = LONG_AGO
     checkpoint: Checkpoint | None = None
+    open_from: int = 0
     first_acts: tuple[Act, ...] = ()
     catching_up: frozenset[str] = frozenset()
     sweep_every: timedelta = timedelta(0)
@@ -106,6 +108,7 @@ class Recorder:
             await self.store.commit(draft.batch, self.term)
         self.tree, self.catching_up, self.first_acts = tree, frozenset(), ()
         self.checkpoint = checkpoint or self.checkpoint
+        self.open_from = self.desk.open_from(tree.size)
         self.recent.put(fresh.values())
         return draft.batch
 

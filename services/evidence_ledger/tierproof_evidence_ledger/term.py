@@ -84,6 +84,7 @@ async def begin(store: Store, office: Office) -> Recorder:
         recent=RecentEvents(store, EVENTS_REMEMBERED),
         tree=tree,
         desk=desk,
+        open_from=desk.open_from(tree.size),
         vault=office.vault,
         pens=signing,
         term=term,

@@ -1,4 +1,4 @@
-"""Programs of the stack itself: `supervise` until told to stop, `first-steps` once, `nats-config` for a cluster."""
+"""Programs of the stack itself: `supervise` until told to stop, `first-steps` and `log-keys` once, `nats-config` for a cluster."""
 
 import signal
 import sys
@@ -6,7 +6,7 @@ import sys
 from tierproof_embedded.cluster import cluster_config
 from tierproof_embedded.errors import EmbeddedError
 from tierproof_embedded.settings import EmbeddedSettings
-from tierproof_embedded.stack import run_first_steps, supervisor_for
+from tierproof_embedded.stack import learn_log_keys, run_first_steps, supervisor_for
 
 
 def main(arguments: list[str]) -> int:
@@ -20,10 +20,14 @@ def main(arguments: list[str]) -> int:
                 supervisor.run()
             case ["first-steps"]:
                 run_first_steps(EmbeddedSettings())
+            case ["log-keys"]:
+                learn_log_keys(EmbeddedSettings())
             case ["nats-config"]:
                 sys.stdout.write(cluster_config())
             case _:
-                sys.stderr.write("usage: python -m tierproof_embedded supervise | first-steps | nats-config\n")
+                sys.stderr.write(
+                    "usage: python -m tierproof_embedded supervise | first-steps | log-keys | nats-config\n"
+                )
                 return 2
     except EmbeddedError as error:
         sys.stderr.write(f"{error.diagnosis()}\n")

@@ -10,10 +10,9 @@ from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key, load_or_create_mldsa44_key
 from tierproof_proofs.log_key import LogKey
-from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.trust import Trust
 
-from tierproof_embedded import ledger, tsa, witness
+from tierproof_embedded import ledger, log_keys, tsa, witness
 from tierproof_embedded.documents import SignedDocument, Steering, fleet_folder, read_document, sign
 from tierproof_embedded.errors import BadDocument, StepFailed
 from tierproof_embedded.layout import Layout
@@ -39,7 +38,7 @@ def establish(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], Pin
 def _established(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], Pins]) -> list[Notice]:
     signer = load_or_create_key(layout.keys / "documents.pem")
     reviewer = load_or_create_key(layout.keys / f"{DEMO_REVIEWER}.pem")
-    log = NoteSigner(name=settings.log_name, signer=load_or_create_key(ledger.log_key(layout)))
+    log_keys.ensure_first(layout)
     folder = settings.fleet or fleet_folder()
     documents = [_pinned(read_document(path), path, pins) for path in sorted(folder.glob("*.json"))]
     reviewers = next((document for document in documents if isinstance(document, Reviewers)), None)
@@ -51,7 +50,7 @@ def _established(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], 
     write_whole(layout.documents / "in-force.json", json.dumps(rows, indent=2) + "\n")
     post_quantum = Cosigner(name=settings.log_name, signer=load_or_create_mldsa44_key(ledger.log_pq_key(layout)))
     trust = Trust(
-        log_keys=(LogKey(key=log.verifier_key), LogKey(key=post_quantum.verifier_key)),
+        log_keys=(*log_keys.believed(layout, settings.log_name), LogKey(key=post_quantum.verifier_key)),
         witnesses=witness.verifier_keys(layout, settings),
         quorum=witness.QUORUM,
         reviewers={name: Ed25519Verifier.from_base64(who.public_key) for name, who in reviewers.reviewers.items()},

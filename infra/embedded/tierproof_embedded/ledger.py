@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tierproof_embedded import keys, postgres, witness
+from tierproof_embedded import keys, log_keys, postgres, witness
 from tierproof_embedded.endpoints import DATABASE, Endpoints, with_role
 from tierproof_embedded.layout import Layout
 from tierproof_embedded.process import Command
@@ -30,7 +30,7 @@ DSN_FILES = {
 
 def log_key(layout: Layout) -> Path:
     """Return the file of the key that signs checkpoints."""
-    return layout.keys / "ledger-log.pem"
+    return log_keys.signing(layout)[0]
 
 
 def log_pq_key(layout: Layout) -> Path:
@@ -40,10 +40,12 @@ def log_pq_key(layout: Layout) -> Path:
 
 def environment(layout: Layout) -> dict[str, str]:
     """Return the variables of the ledger's process: where its database is, as whom, and its keys. Files, never secrets."""
-    return {
+    key, next_key = log_keys.signing(layout)
+    rotation = {} if next_key is None else {f"{PREFIX}_NEXT_LOG_KEY": str(next_key)}
+    return rotation | {
         "TIERPROOF_PG_DSN_FILE": str(layout.keys / DSN_FILES["writer"]),
         "TIERPROOF_PG_AUDITOR_DSN_FILE": str(layout.keys / DSN_FILES["auditor"]),
-        f"{PREFIX}_LOG_KEY": str(log_key(layout)),
+        f"{PREFIX}_LOG_KEY": str(key),
         f"{PREFIX}_LOG_PQ_KEY_FILE": str(log_pq_key(layout)),
         f"{PREFIX}_TEXT_KEY_FILE": str(layout.keys / "ledger-texts.key"),
         f"{PREFIX}_MIRROR": str(layout.mirror),

@@ -10,7 +10,7 @@ from tierproof_evidence_ledger.restore import restore
 from tierproof_evidence_ledger.restored import Restored, Tell
 from tierproof_evidence_ledger.settings import LedgerSettings
 
-from tierproof_embedded import keys, ledger, witness
+from tierproof_embedded import keys, ledger, log_keys, witness
 from tierproof_embedded import postgres as pg
 from tierproof_embedded.endpoints import with_role
 from tierproof_embedded.errors import AlreadyRunning
@@ -51,6 +51,7 @@ def lay_down(base: Path, folder: Path) -> None:
 
 def _settings(layout: Layout, settings: EmbeddedSettings, nats_url: str, owner_dsn: str) -> LedgerSettings:
     """Return the settings of this stack's ledger, as its own process has them, and the owner's DSN."""
+    key, next_key = log_keys.signing(layout)
     dsns = {role: with_role(owner_dsn, role, keys.password(layout.keys, role)) for role in ledger.ROLES.values()}
     return LedgerSettings(
         nats_url=nats_url,
@@ -60,7 +61,8 @@ def _settings(layout: Layout, settings: EmbeddedSettings, nats_url: str, owner_d
         pg_auditor_dsn=dsns["ledger_auditor"],
         pg_owner_dsn=owner_dsn,
         log_name=settings.log_name,
-        log_key=str(ledger.log_key(layout)),
+        log_key=str(key),
+        next_log_key=None if next_key is None else str(next_key),
         log_pq_key_file=ledger.log_pq_key(layout),
         text_key_file=layout.keys / "ledger-texts.key",
         mirror=layout.mirror,

@@ -18,7 +18,7 @@ from tierproof_bus.provision import Deployment
 from tierproof_bus.settings import BusSettings
 
 from tierproof_embedded import endpoints as places
-from tierproof_embedded import keys, ledger, servers, tsa, witness
+from tierproof_embedded import keys, ledger, log_keys, servers, tsa, witness
 from tierproof_embedded.authority import establish
 from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import NoSuchPart, StepFailed
@@ -155,6 +155,12 @@ def prepare(settings: EmbeddedSettings, progress: Callable[[str], None] = _silen
     services = services_of(settings, endpoints, tuple(part.name for part in models))
     parts += models
     parts += [_service_part(service, layout, settings, endpoints) for service in services]
+    if log_keys.to_learn(layout, settings.log_name):
+        parts.append(
+            step_part(
+                log_keys.LOG_KEYS, ("tierproof_embedded", log_keys.LOG_KEYS), _home(layout), needs=("evidence-ledger",)
+            )
+        )
     return Prepared(settings=settings, endpoints=endpoints, parts=_chosen(parts, settings.only), notices=tuple(notices))
 
 
@@ -180,7 +186,7 @@ def _servers(settings: EmbeddedSettings, endpoints: Endpoints) -> list[Part]:
 
 def _steps(settings: EmbeddedSettings, endpoints: Endpoints) -> list[Part]:
     environment = {
-        "TIERPROOF_HOME": str(settings.layout.home),
+        **_home(settings.layout),
         "TIERPROOF_NATS_URL": endpoints.nats_url,
         "TIERPROOF_REPLICAS": str(settings.replicas),
     }
@@ -188,6 +194,10 @@ def _steps(settings: EmbeddedSettings, endpoints: Endpoints) -> list[Part]:
         environment["TIERPROOF_ACK_WAIT"] = str(settings.ack_wait)
     first = step_part(FIRST_STEPS, ("tierproof_embedded", FIRST_STEPS), environment, needs=("nats",))
     return [first, ledger.migration_part(settings, endpoints)]
+
+
+def _home(layout: Layout) -> dict[str, str]:
+    return {"TIERPROOF_HOME": str(layout.home)}
 
 
 def _service_part(service: Service, layout: Layout, settings: EmbeddedSettings, endpoints: Endpoints) -> Part:
@@ -220,6 +230,12 @@ async def running_stack(settings: EmbeddedSettings, progress: Callable[[str], No
     prepared = await asyncio.to_thread(prepare, settings, progress)
     async with supervised(prepared.parts, prepared.layout, settings.tuning, settings.start_patience) as supervisor:
         yield Stack(prepared, supervisor)
+
+
+def learn_log_keys(settings: EmbeddedSettings) -> None:
+    """Have the trust file learn since when the log's newest key signs; raises StepFailed."""
+    auditor_dsn = (settings.layout.keys / ledger.DSN_FILES["auditor"]).read_text().strip()
+    log_keys.learn(settings.layout, settings.log_name, auditor_dsn, settings.part_patience)
 
 
 def run_first_steps(settings: EmbeddedSettings) -> None:

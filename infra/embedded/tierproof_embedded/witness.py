@@ -15,7 +15,7 @@ from tierproof_witness.identity import Files, establish
 from tierproof_witness.settings import PREFIX, WitnessSettings
 from tierproof_witness.store import Store
 
-from tierproof_embedded import ports
+from tierproof_embedded import log_keys, ports
 from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import StepFailed
 from tierproof_embedded.layout import Layout
@@ -72,12 +72,12 @@ def cosigned_size(layout: Layout, settings: EmbeddedSettings) -> int | None:
 
 
 def write_policy(layout: Layout, endpoints: Endpoints) -> None:
-    """Write what the trust file says for the two who meet: the log's keys for the witness, and the witness's for the ledger."""
+    """Tell witness and ledger of each other: the log's keys, the coming one as well, and the witness's keys and place."""
     trust = Trust.from_json(layout.trust.read_bytes())
-    log_keys = [each.key for each in trust.log_keys]
-    write_whole(logs_file(layout), "".join(f"{key}\n" for key in log_keys))
+    known = [*(each.key for each in trust.log_keys), *log_keys.to_learn(layout, trust.origin)]
+    write_whole(logs_file(layout), "".join(f"{key}\n" for key in known))
     urls = {key.name: endpoints.witness_url for key in trust.witnesses}
-    signing = [key for key in log_keys if key.algorithm == ED25519]
+    signing = [key for key in known if key.algorithm == ED25519]
     write_whole(policy_file(layout), str(policy_of(signing, trust.witnesses, trust.quorum, urls)))
 
 

@@ -51,7 +51,9 @@ class LedgerSettings(BusSettings):
     )
     next_log_key: str | None = Field(default=None, description="the key to which the log goes over, as `log_key`")
     log_key_overlap: int = Field(
-        default=10_000, ge=1, description="entries for which the old key goes on signing beside the new one"
+        default=10_000,
+        ge=1,
+        description="entries for which the old key signs beside the new one; more than a batch makes, or nobody can follow",
     )
     log_pq_key_file: Path | None = Field(
         default=None, description="ML-DSA-44 key that signs published checkpoints as well, made at first start"

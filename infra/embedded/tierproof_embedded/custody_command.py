@@ -1,0 +1,143 @@
+"""`tierproof ledger erase`, `hold`, `unhold`, `holds`, `rotate-key`: what operators do to a ledger. Each is recorded in it."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+
+from tierproof_embedded.errors import EmbeddedError, NotRunning
+from tierproof_embedded.settings import EmbeddedSettings
+
+Home = Annotated[Path | None, typer.Option("--home", help="State folder; TIERPROOF_HOME or .tierproof by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Tenant = Annotated[str, typer.Option("--tenant", help="Whose texts.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in 1 to 500 characters: the log keeps it.")]
+Name = Annotated[str | None, typer.Option("--as", help="Who does it: the log keeps it beside the database's role.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+REFUSED = 1
+
+
+@contextmanager
+def _refusals(*, as_json: bool) -> Iterator[None]:
+    from tierproof_evidence_ledger.errors import LedgerError  # noqa: PLC0415 - imported when a command of this file runs, not by every other one
+    from tierproof_proofs.errors import ProofError  # noqa: PLC0415
+
+    try:
+        yield
+    except (EmbeddedError, LedgerError, ProofError) as error:
+        if as_json:
+            _print_json({"ok": False, "error": type(error).__name__, "diagnosis": error.diagnosis()})
+        else:
+            Console(stderr=True, soft_wrap=True).print(error.diagnosis(), style="red", markup=False, highlight=False)
+        raise typer.Exit(REFUSED) from None
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def _say(value: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(value)
+        return
+    for line in lines:
+        Console(soft_wrap=True, highlight=False).print(line, markup=False)
+
+
+def _settings(home: Path | None) -> EmbeddedSettings:
+    settings = EmbeddedSettings()
+    return settings.model_copy(update={"home": home or settings.home})
+
+
+def _dsn(home: Path | None, role: str) -> str:
+    """Return the URL of the stack's database for a role; raises NotRunning where no stack was ever started."""
+    from tierproof_embedded.ledger import DSN_FILES  # noqa: PLC0415
+
+    layout = _settings(home).layout
+    try:
+        return (layout.keys / DSN_FILES[role]).read_text().strip()
+    except FileNotFoundError:
+        raise NotRunning(home=layout.home) from None
+
+
+def erase(
+    tenant: Tenant, reason: Reason, home: Home = None, *, name: Name = None, yes: Yes = False, as_json: AsJson = False
+) -> None:
+    """Destroy the keys of a tenant's texts, for ever. Entries and proofs stay; a legal hold prevents it."""
+    from tierproof_evidence_ledger import custody, custody_commands  # noqa: PLC0415
+
+    with _refusals(as_json=as_json):
+        dsn = _dsn(home, "eraser")
+        if not yes:
+            typer.confirm(
+                f"The texts of {tenant} can never be read again, not from a backup either. Erase?", abort=True, err=True
+            )
+        keys = custody.erase(dsn, tenant, reason, name)
+    _say(
+        {"ok": True, "tenant": tenant, "keys": keys}, [custody_commands.said_of_erasure(tenant, keys)], as_json=as_json
+    )
+
+
+def hold(tenant: Tenant, reason: Reason, home: Home = None, *, name: Name = None, as_json: AsJson = False) -> None:
+    """Hold a tenant's texts: none of them is erased before the hold is lifted."""
+    from tierproof_evidence_ledger import custody  # noqa: PLC0415
+
+    with _refusals(as_json=as_json):
+        made = custody.place_hold(_dsn(home, "holder"), tenant, reason, name)
+    lift = f"`tierproof ledger unhold {made} --reason ...` lifts it"
+    _say(
+        {"ok": True, "tenant": tenant, "hold": str(made)}, [f"the texts of {tenant} are held: {lift}"], as_json=as_json
+    )
+
+
+def unhold(
+    hold_id: Annotated[UUID, typer.Argument(metavar="ID", help="The hold, as `tierproof ledger holds` lists it.")],
+    reason: Reason,
+    home: Home = None,
+    *,
+    name: Name = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lift a hold."""
+    from tierproof_evidence_ledger import custody  # noqa: PLC0415
+
+    with _refusals(as_json=as_json):
+        custody.lift_hold(_dsn(home, "holder"), hold_id, reason, name)
+    _say({"ok": True, "hold": str(hold_id)}, [f"hold {hold_id} is lifted"], as_json=as_json)
+
+
+def holds(home: Home = None, *, as_json: AsJson = False) -> None:
+    """List every hold: who placed it and why, and who lifted it."""
+    from tierproof_evidence_ledger import custody, custody_commands  # noqa: PLC0415
+
+    with _refusals(as_json=as_json):
+        found = custody.holds(_dsn(home, "holder"))
+    value = {"ok": True, "holds": [each.to_json() for each in found]}
+    _say(value, custody_commands.said_of_holds(found), as_json=as_json)
+
+
+def rotate_key(home: Home = None, *, as_json: AsJson = False) -> None:
+    """Make the key to which the log goes over at the next start."""
+    from tierproof_embedded import log_keys  # noqa: PLC0415
+
+    settings = _settings(home)
+    with _refusals(as_json=as_json):
+        made = log_keys.make_next(settings.layout, settings.log_name)
+        key = log_keys.verifier_keys(settings.layout, settings.log_name)[-1]
+    before = log_keys.signing(settings.layout)[0]
+    lines = (
+        f"made {made}: {key}",
+        "At the next start of the whole stack the log goes over to it: an entry of the log says so, both keys sign for a while",
+        "(TIERPROOF_EVIDENCE_LEDGER_LOG_KEY_OVERLAP entries), then the new one alone.",
+        f"{settings.layout.trust} then says for which sizes each key signs: give it to your readers. What was released before",
+        "stays verifiable, with the old trust file as well.",
+        f"When the log is larger than the old key's `until` there, and not before, remove {before}: nothing needs it any more.",
+    )
+    value = {"ok": True, "file": str(made), "key": str(key), "retiring": str(before)}
+    _say(value, lines, as_json=as_json)

@@ -1,6 +1,6 @@
 """Deep verification in a process of its own: it takes a core for as long as it lasts, and the sequencer needs its own."""
 
-import subprocess
+import asyncio
 import sys
 
 from tierproof_evidence_ledger.errors import LedgerError
@@ -14,11 +14,17 @@ class NotVerified(LedgerError):
     """The verification could not be done; nothing is known of the ledger's state."""
 
 
-def verified_apart() -> Report:
-    """Verify with this process's settings; raises NotVerified when it could not be done."""
-    command = [sys.executable, "-m", "tierproof_evidence_ledger", "verify", "--json"]
-    done = subprocess.run(["nice", "-n", str(NICE), *command], capture_output=True, check=False)
-    if done.returncode not in FOUND or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NotVerified(said[-1][:300] if said else f"the verification ended with code {done.returncode}")
-    return Report.from_json(done.stdout)
+async def verified_apart() -> Report:
+    """Verify with this process's settings; raises NotVerified when it could not be done. Cancelled, it leaves no process."""
+    command = ("nice", "-n", str(NICE), sys.executable, "-m", "tierproof_evidence_ledger", "verify", "--json")
+    pipe = asyncio.subprocess.PIPE
+    verifying = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    try:
+        found, said = await verifying.communicate()
+    finally:
+        if verifying.returncode is None:
+            verifying.kill()
+    if verifying.returncode not in FOUND or not found:
+        words = said.decode(errors="replace").strip().splitlines()
+        raise NotVerified(words[-1][:300] if words else f"the verification ended with code {verifying.returncode}")
+    return Report.from_json(found)

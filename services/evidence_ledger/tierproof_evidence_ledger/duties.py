@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tierproof_evidence_ledger.host_clock import HostClock
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.timestamps import Authority, certificates_in, stamp
+from tierproof_evidence_ledger.together import first_ended
 
 _log = structlog.get_logger()
 Note = Callable[[str, Mapping[str, Any]], Awaitable[int]]
@@ -36,21 +38,25 @@ class Duties:
     async def run(self) -> None:
         """Do them until cancelled; what cannot be done now is logged, and tried again."""
         settings = self._settings
-        async with asyncio.TaskGroup() as duties:
-            duties.create_task(self._every(settings.clock_minutes * 60, self._clock))
-            duties.create_task(self._every(settings.verify_hours * 3600, self._verify, at_once=False))
-            if settings.tsa_url is not None:
-                authority = _authority(settings, settings.tsa_url)
-                duties.create_task(self._every(settings.stamp_minutes * 60, lambda: self._stamp(authority)))
+        duties = [
+            self._every("clocks", settings.clock_minutes * 60, self._clock),
+            self._every("verification", settings.verify_hours * 3600, self._verify, at_once=False),
+        ]
+        if settings.tsa_url is not None:
+            stamping = partial(self._stamp, _authority(settings, settings.tsa_url))
+            duties.append(self._every("time stamp", settings.stamp_minutes * 60, stamping))
+        await first_ended(*duties)
 
-    async def _every(self, seconds: float, duty: Callable[[], Awaitable[bool]], *, at_once: bool = True) -> None:
+    async def _every(
+        self, name: str, seconds: float, duty: Callable[[], Awaitable[bool]], *, at_once: bool = True
+    ) -> None:
         if not at_once:
             await asyncio.sleep(seconds)
         while True:
             try:
                 done = await duty()
             except LedgerError as error:
-                _log.warning("duty.failed", duty=duty.__name__.strip("_"), reason=error.diagnosis())
+                _log.warning("duty.failed", duty=name, reason=error.diagnosis())
                 done = False
             await asyncio.sleep(seconds if done else min(POLL_SECONDS, seconds))
 
@@ -81,7 +87,7 @@ class Duties:
 
     async def _verify(self) -> bool:
         began = asyncio.get_running_loop().time()
-        report = await asyncio.to_thread(verified_apart)
+        report = await verified_apart()
         seconds = asyncio.get_running_loop().time() - began
         await self._note(VERIFIED, report.summary() | {"seconds_milli": round(1000 * seconds)})
         for fault in report.faults:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tierproof_evidence_ledger.acts import Act
+from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.canonical import Delivered
 from tierproof_evidence_ledger.errors import NotInOffice
 from tierproof_evidence_ledger.pull import Pull
@@ -20,6 +21,7 @@ class Inbasket:
     def __init__(self) -> None:
         self._items: list[Item] = []
         self._acts: list[Noted] = []
+        self._being_recorded: list[Noted] = []
         self._more = asyncio.Event()
         self._closed = False
 
@@ -38,21 +40,28 @@ class Inbasket:
         self._more.set()
         return int(await recorded)
 
-    async def take(self, most: int, *, linger: float, patience: float) -> tuple[list[Item], list[Noted]]:
+    async def take(self, most: int, *, linger: float, patience: float) -> tuple[list[Item], list[Act]]:
         """Return up to `most` messages, and all acts: wait `patience` for the first, then `linger` for more. Seconds."""
         await self._wait(1, patience)
         if self._items or self._acts:
             await self._wait(most, linger)
         taken, self._items = self._items[:most], self._items[most:]
-        acts, self._acts = self._acts, []
-        return taken, acts
+        self._being_recorded, self._acts = self._acts, []
+        return taken, [act for act, _ in self._being_recorded]
+
+    def recorded(self, batch: Batch) -> None:
+        """Tell those whose acts were taken at which entry they are."""
+        for act, waiting in self._being_recorded:
+            if not waiting.done():
+                waiting.set_result(batch.acts[act.act_id])
+        self._being_recorded = []
 
     def close(self) -> None:
         """Tell who still waits that the term has ended."""
         self._closed = True
-        for _, recorded in self._acts:
-            if not recorded.done():
-                recorded.set_exception(NotInOffice("the sequencer's term has ended"))
+        for _, waiting in (*self._being_recorded, *self._acts):
+            if not waiting.done():
+                waiting.set_exception(NotInOffice("the sequencer's term has ended"))
 
     async def _wait(self, enough: int, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

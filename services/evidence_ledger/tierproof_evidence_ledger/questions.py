@@ -59,7 +59,13 @@ class Answers:
     """
 
     def __init__(
-        self, dsn: str, verify: Callable[[], Report], note: Note, *, page_bytes: int = 1 << 20, limit_ms: int = 0
+        self,
+        dsn: str,
+        verify: Callable[[], Awaitable[Report]],
+        note: Note,
+        *,
+        page_bytes: int = 1 << 20,
+        limit_ms: int = 0,
     ) -> None:
         self._verify, self._note, self._page_bytes = verify, note, page_bytes
         self._readers = Readers(dsn, limit_ms)
@@ -118,7 +124,7 @@ class Answers:
 
     async def _verified(self, asker: str) -> bytes:
         began = time.monotonic()
-        report = await asyncio.to_thread(self._verify)
+        report = await self._verify()
         milliseconds = round((time.monotonic() - began) * 1000)
         await self._note(VERIFIED, {"actor": asker} | _summary(report, milliseconds))
         problems = tuple(asked.Problem(index=fault.seq, what=fault.what) for fault in report.faults)

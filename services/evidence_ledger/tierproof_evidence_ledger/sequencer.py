@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -63,18 +63,21 @@ class Sequencer:
             raise NotInOffice("this process is not the sequencer now")
         return await self._inbasket.note(kind, data)
 
-    async def run(self) -> None:
-        """Hold office again and again; raises Corrupted when the ledger must not be written, else only when cancelled."""
+    async def run(self, beside: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Hold office again and again, and do `beside` for as long as each term lasts.
+
+        Raises Corrupted when the ledger must not be written, NotConfigured, and ends else only when cancelled.
+        """
         while True:
             try:
-                await self._term()
+                await self._term(beside)
             except PASSING as error:
                 _log.warning("term.ended", reason=str(error)[:300] or type(error).__name__)
             finally:
                 self.in_office, self._inbasket = False, None
             await asyncio.sleep(self._settings.reconnect_seconds)
 
-    async def _term(self) -> None:
+    async def _term(self, beside: Callable[[], Coroutine[None, None, None]]) -> None:
         settings = self._settings
         async with contextlib.AsyncExitStack() as stack:
             lock, store, out, shown = [await stack.enter_async_context(opened(settings.writer_dsn)) for _ in range(4)]
@@ -96,6 +99,7 @@ class Sequencer:
                 relay.run(),
                 publisher.run(),
                 duties.run(),
+                beside(),
                 self._guard(lock),
                 *(pull.run() for pull in pulls),
             )
@@ -127,17 +131,12 @@ class Sequencer:
     async def _record(self, appender: Appender, inbasket: Inbasket) -> None:
         settings = self._settings
         while True:
-            items, noted = await inbasket.take(
+            items, acts = await inbasket.take(
                 settings.batch_events, linger=settings.batch_ms / 1000, patience=settings.sweep_ms / 1000
             )
             newest = {pull: reply for pull, _, reply in sorted(items, key=_place)}
-            acts = [act for act, _ in noted]
-            batch = await appender.append(
-                [message for _, message, _ in items], utc_now(), acts, partial(self._acknowledge, newest)
-            )
-            for act, recorded in noted:
-                if not recorded.done():
-                    recorded.set_result(batch.acts[act.act_id])
+            messages = [message for _, message, _ in items]
+            inbasket.recorded(await appender.append(messages, utc_now(), acts, partial(self._acknowledge, newest)))
 
     async def _acknowledge(self, last_replies: dict[Pull, str]) -> None:
         """Acknowledge each stream's last message, and with it all before. A lost one costs a redelivery and nothing else."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+from functools import partial
 
 import structlog
 from nats.aio.client import Client
@@ -17,7 +18,7 @@ from tierproof_contracts.topology import consumers_of
 from tierproof_proofs.errors import ProofError
 
 from tierproof_evidence_ledger.apart import verified_apart
-from tierproof_evidence_ledger.errors import Corrupted, LedgerError
+from tierproof_evidence_ledger.errors import Corrupted, LedgerError, NotConfigured
 from tierproof_evidence_ledger.questions import Answers, serve_questions
 from tierproof_evidence_ledger.sequencer import SERVICE, Sequencer
 from tierproof_evidence_ledger.settings import LedgerSettings, trust_of
@@ -67,11 +68,15 @@ async def _until_done(
     stop: asyncio.Event, watch: health.Watch, sequencer: Sequencer, client: Client, answers: Answers
 ) -> int:
     """Wait for the first of: told to stop, a durable gone, work that ended by an error."""
+    questions = partial(serve_questions, client, answers)  # asked of the one that can record them
     try:
-        first = await first_ended(_stopped(stop), watch.run(), sequencer.run(), serve_questions(client, answers))
+        first = await first_ended(_stopped(stop), watch.run(), sequencer.run(questions))
     except Corrupted as error:
         _log.error("ledger.corrupted", reason=error.diagnosis())
         return LEDGER_CORRUPTED
+    except (NotConfigured, ProofError) as error:
+        _log.error("service.refused_to_start", reason=error.diagnosis())
+        return COULD_NOT_START
     finally:
         answers.close()
     return LOST_CONSUMERS if first else STOPPED

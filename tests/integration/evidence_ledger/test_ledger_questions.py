@@ -64,7 +64,7 @@ class Ledger:
     ) -> None:
         self.stock = Stock(connection, SIGNER)
         self.in_office, self.verified = True, Report(size=1, root=bytes(32))
-        self.answers = Answers(dsn("ledger_auditor"), lambda: self.verified, self.note, page_bytes=page_bytes)
+        self.answers = Answers(dsn("ledger_auditor"), self.verify, self.note, page_bytes=page_bytes)
         self._minutes = itertools.count()
 
     def record(self, *entries: Callable[[str, int], bytes], publish: bool = True) -> int:
@@ -77,6 +77,9 @@ class Ledger:
         for story in stories:
             self.record(*(partial(told_of, event) for event in story.events))
         return stories
+
+    async def verify(self) -> Report:
+        return self.verified
 
     async def note(self, event_type: str, data: dict[str, Any]) -> int:
         if not self.in_office:
@@ -450,7 +453,7 @@ async def test_a_query_that_takes_too_long_is_ended(ledger: Any) -> None:
     with psycopg.connect(ledger.dsn()) as connection:
         asked = Ledger(ledger.dsn, connection)
         asked.tasks(1)
-        limited = Answers(ledger.dsn("ledger_auditor"), Report, asked.note, limit_ms=50)
+        limited = Answers(ledger.dsn("ledger_auditor"), asked.verify, asked.note, limit_ms=50)
         connection.execute("LOCK TABLE ledger.entry")
         reply = json.loads(await limited.answer("proof", b'{"index": 1}', "auditor", LARGEST))
         assert (reply["refused"]["code"], "too long" in reply["refused"]["message"]) == ("unavailable", True)

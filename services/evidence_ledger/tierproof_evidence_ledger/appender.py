@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 
+from tierproof_evidence_ledger import metrics
 from tierproof_evidence_ledger.acts import Act
 from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.canonical import Delivered
@@ -64,6 +65,8 @@ class Appender:
     ) -> Batch:
         """Commit a batch and return it; its second copy, the sending of its outbox, and `then` follow."""
         batch = await self.recorder.record(messages, now, acts)
+        metrics.appended(batch)
+        metrics.unmirrored.set(self.recorder.size - self.secured)
         await self.settled()
         self._finishing = asyncio.create_task(self._finish(batch, then))
         return batch
@@ -91,6 +94,7 @@ class Appender:
         if self.mirror is not None and batch.entries:
             await asyncio.to_thread(self.mirror.append, batch.first_seq, batch.entries)
         self.secured = max(self.secured, batch.next_seq)
+        metrics.unmirrored.set(self.recorder.size - self.secured)
         self._put(batch.outbox)
         if then is not None:
             await then()

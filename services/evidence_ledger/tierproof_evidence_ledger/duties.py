@@ -12,7 +12,7 @@ from tierproof_bus.errors import BusError
 from tierproof_bus.link import Link
 from tierproof_proofs.note import parse_note
 
-from tierproof_evidence_ledger import opening
+from tierproof_evidence_ledger import metrics, opening
 from tierproof_evidence_ledger.acts import CLOCKED, VERIFIED
 from tierproof_evidence_ledger.apart import verified_apart
 from tierproof_evidence_ledger.clock import ClockUnreadable, broker_time, gathered
@@ -38,6 +38,7 @@ class Duties:
     async def run(self) -> None:
         """Do them until cancelled; what cannot be done now is logged, and tried again."""
         settings = self._settings
+        metrics.begun()
         duties = [
             self._every("clocks", settings.clock_minutes * 60, self._clock),
             self._every("verification", settings.verify_hours * 3600, self._verify, at_once=False),
@@ -82,6 +83,7 @@ class Duties:
             return False
         size, note, _ = published
         await self._store.stamp(size, await stamp(authority, parse_note(note.encode()).text.encode()))
+        metrics.stamped_at.set_to_current_time()
         _log.info("checkpoint.stamped", size=size)
         return True
 
@@ -90,6 +92,7 @@ class Duties:
         report = await verified_apart()
         seconds = asyncio.get_running_loop().time() - began
         await self._note(VERIFIED, report.summary() | {"seconds_milli": round(1000 * seconds)})
+        metrics.verified(len(report.faults))
         for fault in report.faults:
             _log.error("ledger.fault", entry=fault.seq, what=fault.what)
         return True

@@ -11,7 +11,7 @@ from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.merkle import EMPTY_ROOT, consistency_proof
 from tierproof_proofs.note import parse_note, sign_note
 
-from tierproof_evidence_ledger import opening
+from tierproof_evidence_ledger import metrics, opening
 from tierproof_evidence_ledger.appender import Appender, Rows
 from tierproof_evidence_ledger.proof import Tree
 from tierproof_evidence_ledger.readers import Readers
@@ -85,6 +85,7 @@ class Publisher:
                 return
         await self.store.publish(checkpoint.size, note, min(open_from, checkpoint.size), recorder.term)
         self.published = checkpoint.size
+        metrics.published(checkpoint.size)
         self.put([("checkpoint", checkpoint.size)])
         await self.appender.show(note, checkpoint.size)
 

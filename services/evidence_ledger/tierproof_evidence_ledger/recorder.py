@@ -11,6 +11,7 @@ from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.merkle import leaf_hash
 
 from tierproof_evidence_ledger import canonical as forms
+from tierproof_evidence_ledger import metrics
 from tierproof_evidence_ledger.acts import ALARMING, Act, act_entry
 from tierproof_evidence_ledger.batch import Batch, IngestKey, Outcome
 from tierproof_evidence_ledger.decide import Recorded
@@ -105,7 +106,8 @@ class Recorder:
         await self._seal_texts(draft)
         if not draft.batch.is_empty:
             await self._make_room(tree.size)
-            await self.store.commit(draft.batch, self.term)
+            with metrics.commit_seconds.time():
+                await self.store.commit(draft.batch, self.term)
         self.tree, self.catching_up, self.first_acts = tree, frozenset(), ()
         self.checkpoint = checkpoint or self.checkpoint
         self.open_from = self.desk.open_from(tree.size)

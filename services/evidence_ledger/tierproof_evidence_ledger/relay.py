@@ -16,6 +16,7 @@ from tierproof_contracts.result import ResultReleasedV1
 from tierproof_proofs.checkpoint import parse_checkpoint
 from tierproof_proofs.note import parse_note
 
+from tierproof_evidence_ledger import metrics
 from tierproof_evidence_ledger.books import commitments_in
 from tierproof_evidence_ledger.errors import Corrupted, TextUnreadable
 from tierproof_evidence_ledger.recorder import written
@@ -43,6 +44,7 @@ class Relay:
         """Add committed outbox rows."""
         for row in rows:
             self._waiting.put_nowait(row)
+        metrics.outbox_waiting.set(self._waiting.qsize())
 
     async def run(self) -> None:
         """Publish what is left from before, then what comes, until cancelled."""
@@ -51,8 +53,10 @@ class Relay:
             rows = [await self._waiting.get()]
             while len(rows) < self._most and not self._waiting.empty():
                 rows.append(self._waiting.get_nowait())
-            while rows := await self._sent(rows):  # noqa: ASYNC110 - the broker and the database give no event to wait for
+            while rows := await self._sent(rows):
+                metrics.outbox_waiting.set(len(rows) + self._waiting.qsize())
                 await asyncio.sleep(self._pause)
+            metrics.outbox_waiting.set(self._waiting.qsize())
 
     async def _sent(self, rows: list[Row]) -> list[Row]:
         """Publish rows at once, note in one commit what is stored, and return those that must be tried again."""
@@ -75,12 +79,14 @@ class Relay:
             published = await self._bus.publish_envelope(envelope)
         except TextUnreadable as error:
             _log.error("outbox.unreadable", kind=kind, ref=ref, reason=error.diagnosis())
+            metrics.outbox_stuck.labels(kind).inc()
             return "stays"
         except BusError as error:
             _log.warning("outbox.waits", kind=kind, ref=ref, reason=error.diagnosis())
             return "again"
         if published.stored == "conflict":
             _log.error("outbox.conflict", kind=kind, ref=ref, subject=envelope.data.subject())
+            metrics.outbox_stuck.labels(kind).inc()
             return "stays"
         return published.sequence
 

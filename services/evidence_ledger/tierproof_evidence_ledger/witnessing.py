@@ -18,6 +18,7 @@ import structlog
 from tierproof_proofs.note import VerifierKey
 from tierproof_proofs.policy import NOBODY, Policy
 
+from tierproof_evidence_ledger import metrics
 from tierproof_evidence_ledger.errors import Corrupted, LedgerError, NotConfigured
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.witness_client import (
@@ -132,6 +133,7 @@ class Witnesses:
         if missing != self.missing:
             _log.info("witnesses.missing", missing=missing)
         self.missing = missing
+        metrics.missing_witnesses.set(len(missing))
         return found
 
     async def _gather(self, tasks: Sequence[asyncio.Task[Cosigned | Unavailable | _Outgrown]]) -> None:

@@ -30,7 +30,6 @@ async def tenant(recorder: Recorder) -> str:
 
 
 @pytest.mark.part11("11.10(c)")
-@pytest.mark.requirement("P5")
 async def test_what_is_held_is_not_erased_and_the_refusal_names_the_hold(tenant: str, ledger: Any) -> None:
     held = custody.place_hold(ledger.dsn("ledger_holder"), tenant, "a court asks")
     with pytest.raises(custody.UnderHold, match=str(held)):

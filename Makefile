@@ -14,7 +14,7 @@ PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 PYTEST := $(BIN)/python -m pytest
 QUESTIONS := $(filter-out loadtests/machine.py,$(wildcard loadtests/*.py))
 
-.PHONY: help venv demo up down test test-model test-faults check contracts part11 bench lock tools
+.PHONY: help venv demo up down test test-model test-faults test-tampering check contracts part11 bench lock tools
 
 help: ## list the targets
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## */\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ test-model: $(READY) ## tests that need the prepared language model on the real 
 
 test-faults: $(READY) ## break every part under load and check the books after each
 	@$(PYTEST) tests/faults
+
+test-tampering: $(READY) ## 2,000 random tamperings of superusers against one ledger: verification notices every one
+	@TIERPROOF_TAMPERINGS=2000 $(PYTEST) -q tests/integration/evidence_ledger/test_ledger_campaign.py
 
 check: $(READY) ## lint, format, types, import laws, schema compatibility, READMEs against the topology
 	@$(BIN)/ruff check .

@@ -365,7 +365,9 @@ BEGIN
     IF TG_EVENT = 'sql_drop' THEN
         SELECT jsonb_agg(DISTINCT object_identity) INTO touched FROM pg_event_trigger_dropped_objects() WHERE schema_name = 'ledger' AND original;
     ELSE
-        SELECT jsonb_agg(DISTINCT object_identity) INTO touched FROM pg_event_trigger_ddl_commands() WHERE schema_name = 'ledger';
+        -- Of rights, the server does not tell whose objects they are about.
+        SELECT jsonb_agg(DISTINCT coalesce(object_identity, lower(object_type))) INTO touched FROM pg_event_trigger_ddl_commands()
+            WHERE schema_name = 'ledger' OR (object_type = 'schema' AND object_identity = 'ledger') OR command_tag IN ('GRANT', 'REVOKE');
     END IF;
     IF touched IS NOT NULL THEN
         INSERT INTO ledger.act (type, said) VALUES ('ledger.altered.v1', jsonb_build_object('actor', session_user, 'command', TG_TAG, 'objects', touched));

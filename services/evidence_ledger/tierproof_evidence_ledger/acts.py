@@ -27,6 +27,7 @@ QUERIED, VERIFIED, ROTATED, CLOCKED, RESTORED, ALTERED, MIGRATED = (
     f"ledger.{deed}.v1" for deed in ("queried", "verified", "rotated", "clocked", "restored", "altered", "migrated")
 )
 ALARMING = frozenset({ALTERED, "ledger.erased.v1"})
+DEEDS = frozenset({"ledger.erased.v1", "ledger.held.v1", "ledger.unheld.v1", ALTERED, MIGRATED})  # done in the database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,31 +11,31 @@ from tierproof_proofs.merkle import Frontier, leaf_hash
 from tierproof_proofs.tlog_proof import witness_times
 from tierproof_proofs.trust import Trust
 
-from tierproof_evidence_ledger.acts import MIGRATED, RESTORED
+from tierproof_evidence_ledger import deeds_told
+from tierproof_evidence_ledger.acts import DEEDS, MIGRATED, RESTORED
 from tierproof_evidence_ledger.findings import Report
 from tierproof_evidence_ledger.fingerprint import parts_of
 
 DISPOSITIONS = {"event": "recorded", "conflict": "conflict", "rejected": "rejected", "advisory": "advisory"}
-DEEDS = (
-    "ledger.erased.v1",
-    "ledger.held.v1",
-    "ledger.unheld.v1",
-    "ledger.altered.v1",
-    MIGRATED,
-)  # done in the database
+OPENING = frozenset({"task.submitted.v1", "task.accepted.v1", "review.requested.v1", "task.decided.v1"})
 Rows = psycopg.Connection[Any]
 Told = Sequence[tuple[int, Mapping[str, Any]]]
 
 
 @dataclass(slots=True, kw_only=True)
 class Memory:
-    """What the entries said: releases by task, acts done in the database by id, roots by size, the schema, the newest time."""
+    """What the entries said: releases by task, acts done in the database by id, roots by size, the schema, the newest time.
+
+    `opened` are tasks without an outcome by the first entry that speaks of them, `oldest` the first of those by size.
+    """
 
     report: Report
-    released: dict[str, tuple[int, str]] = field(default_factory=dict)
-    acts: dict[str, tuple[int, str]] = field(default_factory=dict)
-    erased: set[str] = field(default_factory=set)
+    released: dict[str, tuple[int, str, str | None]] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+    oldest: dict[int, int] = field(default_factory=dict)
+    acts: dict[str, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     roots: dict[int, bytes] = field(default_factory=dict)
+    tiles: int = 0
     unstored: dict[str, int] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     schema: Mapping[str, str] | None = None
@@ -50,19 +50,32 @@ class Memory:
             self._released(seq, entry["event"]["data"])
         elif entry["kind"] == "act":
             self._acted(seq, entry["event"])
+        elif entry["kind"] == "rejected":
+            self._opened(seq, entry.get("task_id"))
+        elif entry["kind"] == "event" and entry["event"]["type"] in OPENING:
+            self._opened(seq, entry["event"]["data"]["task_id"])
+
+    def checkpointed(self, size: int, root: bytes) -> None:
+        """Keep the root of a checkpoint that is right, and the first entry about a task that was open then."""
+        self.roots[size] = root
+        self.oldest[size] = next(iter(self.opened.values()), size)
+
+    def _opened(self, seq: int, task_id: str | None) -> None:
+        if task_id is not None and task_id not in self.released:
+            self.opened.setdefault(task_id, seq)
 
     def _released(self, seq: int, data: Mapping[str, Any]) -> None:
         if earlier := self.released.get(data["task_id"]):
             self.report.add(seq, f"task {data['task_id']} was released before, at {earlier[0]}")
-        self.released[data["task_id"]] = (seq, data["outcome"]["status"])
+        decision = (data.get("decision") or {}).get("event_id")
+        self.released.setdefault(data["task_id"], (seq, data["outcome"]["status"], decision))
+        self.opened.pop(data["task_id"], None)
         if data["ledger"]["index"] != seq:
             self.report.add(seq, "the release names another position than its own")
 
     def _acted(self, seq: int, event: Mapping[str, Any]) -> None:
         if event["type"] in DEEDS:
-            self.acts[event["id"]] = (seq, event["type"])
-        if event["type"] == "ledger.erased.v1":
-            self.erased |= set(event["data"].get("keys", ()))
+            self.acts[event["id"]] = (seq, event)
         if event["type"] == RESTORED:
             self.lost |= set(event["data"].get("texts_lost", ()))
         if event["type"] == MIGRATED:
@@ -121,18 +134,14 @@ def balance(rows: Rows, trust: Trust, keys: Sequence[LogKey], memory: Memory) ->
     """Compare what the tables say with what the entries said."""
     report = memory.report
     _outcomes(rows, memory)
-    _acts(rows, memory)
+    deeds_told.compare(rows, memory.acts, report)
     for commitment, seq in memory.unstored.items():
         if commitment not in memory.lost:  # those the log itself says of: a disaster took them
             report.add(seq, f"the text {commitment} is not stored")
-    _keys_of_texts(rows, memory)
     _published(rows, trust, keys, memory)
     _schema(rows, memory)
     report.gaps = rows.execute("SELECT count(*) FROM ledger.v_gap").fetchall()[0][0]
-    for kind, ref in rows.execute(
-        "SELECT 'release', seq FROM ledger.v_outcome EXCEPT SELECT kind, ref FROM ledger.v_outbox"
-    ):
-        report.add(ref, f"the {kind} is not in the outbox")
+    _outbox(rows, memory)
     for (seq,) in rows.execute("SELECT seq FROM ledger.v_ingest_key WHERE seq >= %s OR seq < 0 LIMIT 1", [report.size]):
         report.add(report.size, f"a stream position leads to entry {seq}, which is missing")
 
@@ -150,37 +159,33 @@ def _schema(rows: Rows, memory: Memory) -> None:
 
 
 def _outcomes(rows: Rows, memory: Memory) -> None:
-    outcomes = {row[0]: (row[1], row[2]) for row in rows.execute("SELECT task_id, seq, status FROM ledger.v_outcome")}
+    found = rows.execute("SELECT task_id, seq, status, decision FROM ledger.v_outcome")
+    outcomes = {row[0]: (row[1], row[2], row[3]) for row in found}
     for task_id in sorted(outcomes.keys() | memory.released.keys()):
         if outcomes.get(task_id) != memory.released.get(task_id):
             seq = (memory.released.get(task_id) or outcomes[task_id])[0]
             memory.report.add(seq, f"the outcome of task {task_id} is not the one that was released")
 
 
-def _acts(rows: Rows, memory: Memory) -> None:
-    """Check that what was done in the database and what the log says of it are the same; the newest may be on their way."""
-    stored = {str(row[0]): (row[2], row[1]) for row in rows.execute("SELECT act_id, type, seq FROM ledger.v_act")}
-    for act_id, said in memory.acts.items():
-        if stored.get(act_id) != said:
-            memory.report.add(said[0], "the act is not the one that was done in the database")
-    for act_id, (seq, what) in stored.items():
-        if seq is not None and act_id not in memory.acts:
-            memory.report.add(seq, f"{what} was done in the database and is not in the log")
-
-
-def _keys_of_texts(rows: Rows, memory: Memory) -> None:
-    gone = "SELECT DISTINCT key_id::text FROM ledger.v_sealed_text WHERE NOT readable"
-    waiting = "SELECT jsonb_array_elements_text(said -> 'keys') FROM ledger.v_act WHERE type = 'ledger.erased.v1' AND seq IS NULL"
-    excused = memory.erased | {row[0] for row in rows.execute(waiting)}
-    for (key_id,) in rows.execute(gone):
-        if key_id not in excused:
-            memory.report.add(None, f"the key of texts {key_id} is gone, and nobody has erased it")
+def _outbox(rows: Rows, memory: Memory) -> None:
+    """Check that exactly what was released and what was published waits to go out, or went, each to a place of its own."""
+    due = {("release", seq) for seq, _, _ in memory.released.values()}
+    due |= {("checkpoint", row[0]) for row in rows.execute("SELECT size FROM ledger.v_published_checkpoint")}
+    there: dict[tuple[str, int], int | None] = {}
+    places: set[tuple[str, int]] = set()
+    for kind, ref, place in rows.execute("SELECT kind, ref, stream_seq FROM ledger.v_outbox ORDER BY ref"):
+        there[kind, ref] = place
+        if place is not None and (place < 1 or (kind, place) in places):
+            memory.report.add(None, f"the {kind} of {ref} is said to stand where another one does, at {place}")
+        places.add((kind, place or 0))
+    for kind, ref in sorted(due ^ there.keys()):
+        fault = "is not in the outbox" if (kind, ref) in due else "is in the outbox, and there is none"
+        memory.report.add(ref if kind == "release" else None, f"the {kind} of {ref} {fault}")
 
 
 def _published(rows: Rows, trust: Trust, keys: Sequence[LogKey], memory: Memory) -> None:
-    query = """SELECT p.size, p.note, o.ref FROM ledger.v_published_checkpoint p
-               LEFT JOIN ledger.v_outbox o ON o.kind = 'checkpoint' AND o.ref = p.size ORDER BY p.size"""
-    for size, note, announced in rows.execute(query).fetchall():
+    query = "SELECT size, note, open_from FROM ledger.v_published_checkpoint ORDER BY size"
+    for size, note, open_from in rows.execute(query).fetchall():
         memory.report.published += 1
         try:
             checkpoint = open_checkpoint(note.encode(), keys)
@@ -194,8 +199,10 @@ def _published(rows: Rows, trust: Trust, keys: Sequence[LogKey], memory: Memory)
             memory.report.add(
                 None, f"the published checkpoint of {size} lacks cosignatures: {len(seen)} of {trust.quorum}"
             )
-        if announced is None:
-            memory.report.add(None, f"the published checkpoint of {size} is not in the outbox")
+        if not 0 <= open_from <= memory.oldest.get(size, size):
+            memory.report.add(
+                None, f"the published checkpoint of {size} passes over a task that was open: from {open_from} on"
+            )
 
 
 def elsewhere(rows: Rows, known: Mapping[int, bytes], memory: Memory) -> None:

@@ -18,7 +18,7 @@ NAMES = (
     "occurred_at",
     "recorded_at",
 )
-_ABSENT, _SEPARATOR = "\x01", "\x02"  # characters that no column of an honest entry holds
+_ABSENT, _SEPARATOR, _BETWEEN = "\x01", "\x02", "\x03"  # characters that no column of an honest entry holds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WHOLE = 19  # characters of a time without its fraction
@@ -27,7 +27,7 @@ _WHOLE = 19  # characters of a time without its fraction
 def _written(name: str) -> str:
     if name.endswith("_at"):
         return f"(extract(epoch FROM {name}) * 1000000)::bigint::text"
-    return f"array_to_string({name}, ',')" if name == "digests" else name
+    return f"array_to_string({name}, E'\\x03', E'\\x01')" if name == "digests" else name
 
 
 AS_ONE = (
@@ -61,13 +61,16 @@ def values(entry: Mapping[str, Any]) -> tuple[str | None, ...]:
 def _digests(data: Mapping[str, Any]) -> str | None:
     model = data["model"] if "model" in data else _object(data.get("settlement")).get("model", data)
     if model is data:
-        return _word(data["digest"]) or "" if "digest" in data else None
+        if "digest" not in data:
+            return None
+        word = _word(data["digest"])
+        return _ABSENT if word is None else word
     said = _object(model)
     named = [
         *(said.get(name) for name in ("weights", "tokenizer", "engine")),
         _object(said.get("adapter")).get("digest"),
     ]
-    return ",".join(word for word in map(_word, named) if word is not None)
+    return _BETWEEN.join(word for word in map(_word, named) if word is not None)
 
 
 def _first(*found: Any) -> str | None:  # noqa: ANN401 - JSON values

@@ -9,9 +9,9 @@ import orjson
 from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.merkle import leaf_hash
 
-from tierproof_evidence_ledger.acts import ROTATED
+from tierproof_evidence_ledger.acts import DEEDS, ROTATED
 from tierproof_evidence_ledger.batch import Batch, IngestKey, Outcome
-from tierproof_evidence_ledger.books import DEEDS, DISPOSITIONS
+from tierproof_evidence_ledger.books import DISPOSITIONS
 from tierproof_evidence_ledger.errors import Corrupted
 from tierproof_evidence_ledger.pens import Pens
 from tierproof_evidence_ledger.tree import Tree

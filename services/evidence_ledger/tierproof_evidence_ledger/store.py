@@ -9,7 +9,7 @@ import orjson
 import psycopg
 from psycopg import AsyncConnection
 
-from tierproof_evidence_ledger.acts import Act
+from tierproof_evidence_ledger.acts import ALTERED, DEEDS, Act
 from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.canonical import digest_of_said
 from tierproof_evidence_ledger.copying import entry_rows, key_rows
@@ -98,13 +98,13 @@ class Store:
         return {row[0] for row in await self.all(query, [list(task_ids)])} if task_ids else set()
 
     async def acts(self) -> list[Act]:
-        """Return what was done in the database and is not in the log yet, oldest first."""
+        """Return what was done in the database and is not in the log yet, oldest first.
+
+        What only the ledger itself can do (rotate its key, restore itself) and is said to be done there, is an alteration.
+        """
         query = """SELECT act_id, type, said, done_at FROM ledger.act a
                    WHERE NOT EXISTS (SELECT 1 FROM ledger.act_recorded r WHERE r.act_id = a.act_id) ORDER BY done_at, act_id"""
-        return [
-            Act(type=kind, data=said, act_id=act_id, done_at=_instant(done_at), in_database=True)
-            for act_id, kind, said, done_at in await self.all(query)
-        ]
+        return [_done(act_id, kind, said, done_at) for act_id, kind, said, done_at in await self.all(query)]
 
     async def text_keys(self, tenants: Sequence[str]) -> dict[str, WrappedKey]:
         """Return the newest key of each tenant that has one."""
@@ -251,6 +251,12 @@ class Store:
     async def one(self, query: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
         """Return the first row of a query."""
         return (await self.all(query, values))[0]
+
+
+def _done(act_id: uuid.UUID, kind: str, said: Any, done_at: Any) -> Act:  # noqa: ANN401 - any JSON value; a datetime
+    if kind not in DEEDS or not isinstance(said, dict):
+        kind, said = ALTERED, {"command": "INSERT", "objects": ["ledger.act"], "claimed": kind, "said": said}
+    return Act(type=kind, data=said, act_id=act_id, done_at=_instant(done_at), in_database=True)
 
 
 def _text_in(row: tuple[Any, ...]) -> tuple[SealedText, WrappedKey | None]:

@@ -6,13 +6,15 @@ memory: a witness, or a checkpoint that was kept elsewhere (`known`).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import orjson
 import psycopg
 from tierproof_proofs.errors import ProofError
-from tierproof_proofs.log_key import LogKey, open_checkpoint
+from tierproof_proofs.log_key import LogKey, open_checkpoint, signed_by
 from tierproof_proofs.merkle import HASH_SIZE, Frontier, leaf_hash
+from tierproof_proofs.note import parse_note
 from tierproof_proofs.trust import Trust
 
 from tierproof_evidence_ledger import books
@@ -63,13 +65,25 @@ def verify(dsn: str, trust: Trust, known: Mapping[int, bytes] | None = None, *, 
 
     Without `texts_too` texts may be missing, as they are while a restore puts them back.
     """
-    report = Report()
     with psycopg.connect(dsn) as rows:
         rows.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        try:
-            _verify(rows, trust, known or {}, report, texts_too=texts_too)
-        except psycopg.ProgrammingError as error:  # a view or a column is not there, or not as it was delivered
-            report.add(None, f"the schema is not the delivered one: {str(error).splitlines()[0]}")
+        return verify_rows(rows, trust, known, texts_too=texts_too)
+
+
+def verify_rows(
+    rows: Rows, trust: Trust, known: Mapping[int, bytes] | None = None, *, texts_too: bool = True
+) -> Report:
+    """Verify a ledger as the open transaction of a connection sees it; see `verify`. After a fault in the schema, it is over."""
+    report = Report()
+    try:
+        rows.execute(
+            "SET LOCAL search_path = pg_catalog, pg_temp"
+        )  # nobody's functions and operators but the server's own
+        _verify(rows, trust, known or {}, report, texts_too=texts_too)
+    except psycopg.OperationalError:
+        raise
+    except psycopg.DatabaseError as error:  # a view, a column or a value is not there, or not as it was delivered
+        report.add(None, f"the schema is not the delivered one: {str(error).splitlines()[0]}")
     return report
 
 
@@ -92,6 +106,8 @@ def _verify(rows: Rows, trust: Trust, known: Mapping[int, bytes], report: Report
         report.add(walk.next_seq, f"a checkpoint covers {walk.expected.size} entries: the newest ones are missing")
         walk.expected = next(checkpoints, None)
     report.size, report.root = walk.next_seq, walk.tree.frontier.root() if walk.tree else b""
+    if walk.tree and rows.execute("SELECT count(*) FROM ledger.v_tile").fetchall() != [(walk.memory.tiles,)]:
+        report.add(None, f"other tiles are stored than the {walk.memory.tiles} that the entries fill")
     books.balance(rows, trust, walk.keys, walk.memory)
     books.elsewhere(rows, known, walk.memory)
 
@@ -159,6 +175,7 @@ def _grow(walk: _Walk) -> None:
     if walk.tree is None or not leaves:
         return
     walk.tree, tiles = walk.tree.grown(leaves)
+    walk.memory.tiles += len(tiles)
     for tile in tiles:
         query = "SELECT hashes FROM ledger.v_tile WHERE level = %s AND n = %s"
         stored = walk.rows.execute(query, [tile.level, tile.n]).fetchone()
@@ -168,19 +185,24 @@ def _grow(walk: _Walk) -> None:
 
 def _checkpoint(walk: _Walk, expected: _Expected) -> None:
     """Check a checkpoint's signatures and root; a key to which the log goes over under it is known from then on."""
+    note = expected.note.encode()
     try:
-        checkpoint = open_checkpoint(expected.note.encode(), walk.keys)
+        checkpoint = open_checkpoint(note, walk.keys)
+        keys = reduce(rotated, walk.rotations, walk.keys)
+        valid = [each.key for each in keys if each.signs(checkpoint.size)]
+        strangers = len(parse_note(note).signatures) - len(signed_by(parse_note(note), checkpoint, valid))
     except ProofError as error:
         walk.report.add(None, f"checkpoint of {expected.size}: {error.diagnosis()}")
         return
+    if strangers:
+        walk.report.add(None, f"checkpoint of {expected.size}: signed by a key that is not the log's at this size")
     if checkpoint.size != expected.size:
         walk.report.add(None, f"checkpoint of {checkpoint.size} is stored as one of {expected.size}")
     elif walk.tree and checkpoint.root != walk.tree.frontier.root():
         walk.report.add(None, f"the entries do not give the root of the checkpoint of {expected.size}")
     else:
-        walk.memory.roots[checkpoint.size] = checkpoint.root
-        for said in walk.rotations:
-            walk.keys = rotated(walk.keys, said)
+        walk.memory.checkpointed(checkpoint.size, checkpoint.root)
+        walk.keys = keys
         walk.rotations.clear()
 
 

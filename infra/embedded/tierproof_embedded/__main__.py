@@ -1,9 +1,13 @@
-"""Programs of the stack itself: `supervise` until told to stop, `first-steps` and `log-keys` once, `nats-config` for a cluster."""
+"""Programs of the stack itself: `supervise` until told to stop, `first-steps` and `log-keys` once.
+
+For containers: `nats-config` and `cluster-files`.
+"""
 
 import signal
 import sys
 
 from tierproof_embedded.cluster import cluster_config
+from tierproof_embedded.cluster_files import write_cluster_files
 from tierproof_embedded.errors import EmbeddedError
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import learn_log_keys, run_first_steps, supervisor_for
@@ -22,11 +26,13 @@ def main(arguments: list[str]) -> int:
                 run_first_steps(EmbeddedSettings())
             case ["log-keys"]:
                 learn_log_keys(EmbeddedSettings())
+            case ["cluster-files"]:
+                sys.stdout.writelines(f"{path}\n" for path in write_cluster_files(EmbeddedSettings()))
             case ["nats-config"]:
                 sys.stdout.write(cluster_config())
             case _:
                 sys.stderr.write(
-                    "usage: python -m tierproof_embedded supervise | first-steps | log-keys | nats-config\n"
+                    "usage: python -m tierproof_embedded supervise | first-steps | log-keys | nats-config | cluster-files\n"
                 )
                 return 2
     except EmbeddedError as error:

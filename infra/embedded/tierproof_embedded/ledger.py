@@ -13,6 +13,7 @@ from tierproof_embedded.supervisor import Part
 MIGRATION = "ledger-migration"
 MODULE = "tierproof_evidence_ledger"
 PREFIX = "TIERPROOF_EVIDENCE_LEDGER"
+TEXT_KEY = "ledger-texts.key"
 ROLES = {
     "writer": "ledger_writer",
     "auditor": "ledger_auditor",
@@ -47,7 +48,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "TIERPROOF_PG_AUDITOR_DSN_FILE": str(layout.keys / DSN_FILES["auditor"]),
         f"{PREFIX}_LOG_KEY": str(key),
         f"{PREFIX}_LOG_PQ_KEY_FILE": str(log_pq_key(layout)),
-        f"{PREFIX}_TEXT_KEY_FILE": str(layout.keys / "ledger-texts.key"),
+        f"{PREFIX}_TEXT_KEY_FILE": str(layout.keys / TEXT_KEY),
         f"{PREFIX}_MIRROR": str(layout.mirror),
         f"{PREFIX}_WITNESS_POLICY": str(witness.policy_file(layout)),
     }

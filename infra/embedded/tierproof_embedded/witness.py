@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tierproof_proofs.checkpoint import parse_checkpoint
@@ -76,9 +77,14 @@ def write_policy(layout: Layout, endpoints: Endpoints) -> None:
     trust = Trust.from_json(layout.trust.read_bytes())
     known = [*(each.key for each in trust.log_keys), *log_keys.to_learn(layout, trust.origin)]
     write_whole(logs_file(layout), "".join(f"{key}\n" for key in known))
-    urls = {key.name: endpoints.witness_url for key in trust.witnesses}
+    write_whole(policy_file(layout), policy_text(trust, known, endpoints.witness_url))
+
+
+def policy_text(trust: Trust, known: Sequence[VerifierKey], url: str) -> str:
+    """Return the policy file (c2sp.org/tlog-policy) of a log with these keys, whose witnesses are all at one URL."""
+    urls = {key.name: url for key in trust.witnesses}
     signing = [key for key in known if key.algorithm == ED25519]
-    write_whole(policy_file(layout), str(policy_of(signing, trust.witnesses, trust.quorum, urls)))
+    return str(policy_of(signing, trust.witnesses, trust.quorum, urls))
 
 
 def witness_part(layout: Layout, settings: EmbeddedSettings, endpoints: Endpoints) -> Part:

@@ -161,21 +161,7 @@ class Log:
         places = range(size) if self.selected is None else self.selected
         with (folder / "entries.csv").open("w", newline="", encoding="utf-8") as table:
             rows = csv.writer(table)
-            rows.writerow(
-                [
-                    "index",
-                    "recorded_at",
-                    "kind",
-                    "event_type",
-                    "event_id",
-                    "task_id",
-                    "tenant",
-                    "actor",
-                    "safety_class",
-                    "occurred_at",
-                    "reason",
-                ]
-            )
+            rows.writerow(COLUMNS)
             rows.writerows(row(at, json.loads(self.entries[at])) for at in places)
         lines = [b'{"index":%d,"entry":%b}\n' % (at, self.entries[at]) for at in places]
         (folder / "entries.jsonl").write_bytes(b"".join(lines))
@@ -205,10 +191,12 @@ class Log:
 
 
 def row(at: int, said: dict[str, Any]) -> list[str]:
-    event, data = said["event"], said["event"]["data"]
-    actor = data.get("actor") or event["source"]
-    told = [at, said["recorded_at"], said["kind"], event["type"], event["id"], data.get("task_id"), data.get("tenant")]
-    told += [actor, data.get("safety_class"), event["time"], data.get("reason") or data.get("because")]
+    event = said["event"] if isinstance(said["event"], dict) else {}
+    data = event["data"] if isinstance(event.get("data"), dict) else {}
+    actor = data.get("actor") or event.get("source")
+    told = [at, said["recorded_at"], said["kind"], event.get("type"), event.get("id")]
+    told += [data.get("task_id"), data.get("tenant"), actor, data.get("safety_class"), event.get("time")]
+    told += [data.get("reason") or data.get("because")]
     texts = ["" if each is None else str(each) for each in told]
     return ["'" + each if each.startswith("=") else each for each in texts]
 

@@ -1,6 +1,5 @@
 """A pack that anybody touched is refused, and the first bad index is named; an untouched one never is."""
 
-import importlib.util
 import json
 import random
 from collections.abc import Callable
@@ -10,14 +9,10 @@ from typing import Any
 import pytest
 
 from tests.contract.verify import packs
+from tests.contract.verify.loading import load
 from tests.contract.verify.packs import Log, log_of, seal
 
-ROOT = Path(__file__).parents[3]
-SPEC = importlib.util.spec_from_file_location("tierproof_verify", ROOT / "contracts/verify/tierproof_verify.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-verifier: Any = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(verifier)
+verifier = load()
 Tampering = Callable[[Path, Log, random.Random], int | None]
 
 
@@ -78,9 +73,10 @@ def edit_csv(folder: Path, log: Log, rng: random.Random) -> int:
     return at
 
 
-def add_csv_row(folder: Path, log: Log, rng: random.Random) -> None:
+def add_csv_row(folder: Path, log: Log, rng: random.Random) -> int:
     kept = lines(folder, "entries.csv")
     keep(folder, "entries.csv", [*kept, kept[-1]])
+    return 599
 
 
 def flip(path: Path, at: int) -> None:
@@ -193,6 +189,8 @@ def verified(folder: Path, trust: bytes, **options: Any) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(b)")
 @pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 600, 1024])
 def test_a_pack_that_nobody_touched_is_verified(tmp_path: Path, count: int) -> None:
     log = log_of(count)
@@ -201,6 +199,8 @@ def test_a_pack_that_nobody_touched_is_verified(tmp_path: Path, count: int) -> N
     assert report["entries"] == count
 
 
+@pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(b)")
 def test_a_selection_is_verified_with_its_proofs(tmp_path: Path) -> None:
     log = log_of()
     log.selected = (0, 49, 255, 256, 511, 512, 599)
@@ -209,6 +209,8 @@ def test_a_selection_is_verified_with_its_proofs(tmp_path: Path) -> None:
     assert report["proofs"] == 7
 
 
+@pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(a)")
 @pytest.mark.parametrize("resealed", [True, False])
 @pytest.mark.parametrize("at", range(len(FILES)))
 def test_a_changed_file_is_found_with_the_first_bad_index(tmp_path: Path, at: int, *, resealed: bool) -> None:
@@ -259,6 +261,8 @@ RULES = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(a)")
 @pytest.mark.parametrize("at", range(len(RULES)))
 def test_a_log_that_breaks_its_rules_is_found_although_every_hash_is_right(tmp_path: Path, at: int) -> None:
     log = log_of()
@@ -309,6 +313,8 @@ def test_a_rotation_from_a_key_that_nobody_trusts_is_not_followed(tmp_path: Path
     assert not verified(log.write(tmp_path), log.trust())["verified"]
 
 
+@pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(a)")
 def test_a_shorter_or_other_log_than_the_known_one_is_found(tmp_path: Path) -> None:
     log, short = log_of(), log_of(500)
     known = {600: packs.root_of(log.hashes).hex()}
@@ -321,6 +327,8 @@ def test_a_shorter_or_other_log_than_the_known_one_is_found(tmp_path: Path) -> N
     assert not verified(folder, log.trust(), known=known)["verified"]
 
 
+@pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(a)")
 def test_a_dropped_and_a_broken_proof_are_found(tmp_path: Path) -> None:
     log = log_of()
     log.selected = (3, 77)
@@ -333,3 +341,39 @@ def test_a_dropped_and_a_broken_proof_are_found(tmp_path: Path) -> None:
     (tmp_path / "proofs/3.tlog-proof").write_text(content.replace("index 77", "index 3"))
     path.write_text(content)
     assert verified(tmp_path, log.trust())["first_bad_index"] == 3
+
+
+@pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(a)")
+def test_one_fault_is_told_once(tmp_path: Path) -> None:
+    log = log_of()
+    log.write(tmp_path)
+    delete_entry(tmp_path, log, random.Random(1))
+    seal(tmp_path, log)
+    found = verified(tmp_path, log.trust())["faults"]
+    assert [each["fault"].split(":")[0] for each in found] == ["entries.jsonl", "entries.csv", "bundle", "checkpoint"]
+
+
+@pytest.mark.requirement("LED-proof")
+def test_every_published_checkpoint_must_reach_the_quorum(tmp_path: Path) -> None:
+    log = log_of()
+    log.write(tmp_path)
+    kept = lines(tmp_path, "checkpoints.jsonl")
+    note = log.note(200)
+    kept[1] = json.dumps({"size": 200, "note": note[: note.rindex("\u2014")]}).encode() + b"\n"
+    keep(tmp_path, "checkpoints.jsonl", kept)
+    seal(tmp_path, log)
+    report = verified(tmp_path, log.trust())
+    assert [each["fault"] for each in report["faults"]] == [
+        "checkpoints.jsonl: 200: 0 witnesses have cosigned it, 1 are needed"
+    ]
+    assert report["first_bad_index"] == 100
+
+
+@pytest.mark.requirement("LED-proof")
+def test_an_entry_that_is_dated_before_a_cosignature_below_it_is_found(tmp_path: Path) -> None:
+    """Nobody sees the clock run back, for nothing was recorded meanwhile; the witness does."""
+    log = log_of(200)
+    log.shift = 3000
+    report = verified(log.write(tmp_path), log.trust())
+    assert report["first_bad_index"] == 100

@@ -1,6 +1,7 @@
 """The verifier as strangers have it: one file, loaded from its place and not as an installed package."""
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,4 +15,6 @@ def load() -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    if os.environ.get("TIERPROOF_VERIFY_ALONE"):
+        module.Ed25519PublicKey = module.MLDSA44PublicKey = None  # as where `cryptography` is not installed
     return module

@@ -178,7 +178,16 @@ def no_log_signature(folder: Path, log: Log, rng: random.Random) -> int:
     return 600
 
 
-FILES = [edit_entry, delete_entry, duplicate_entry, reorder_entries, swap_contents, append_entry, edit_csv, add_csv_row]
+FILES: list[Tampering] = [
+    edit_entry,
+    delete_entry,
+    duplicate_entry,
+    reorder_entries,
+    swap_contents,
+    append_entry,
+    edit_csv,
+    add_csv_row,
+]
 FILES += [edit_tile, edit_partial_tile, edit_upper_tile, edit_bundle, drop_tile, add_tile, short_tile, edit_root]
 FILES += [swap_checkpoints, drop_last_checkpoint, older_checkpoint, no_cosignature, no_log_signature]
 FILES += [broken_line(0), broken_line(1)]
@@ -252,7 +261,7 @@ def forged_word(made: list[dict[str, Any]]) -> None:
     made[149]["review"]["reason"] = "another"
 
 
-RULES = [
+RULES: list[tuple[Callable[[list[dict[str, Any]]], object], int]] = [
     (second_outcome, 120), (moved_review, 149), (stranger_reviews, 149), (other_place, 149), (same_id, 70),
     (forged_word, 149), (altered(80, stream_seq=80), 80), (altered(80, recorded_at=packs.moment(packs.START - 500)), 80),
     (altered(99, recorded_at=packs.moment(packs.START + 9000)), 99),
@@ -268,7 +277,7 @@ def test_a_log_that_breaks_its_rules_is_found_although_every_hash_is_right(tmp_p
     log = log_of()
     made = [json.loads(each) for each in log.entries]
     change, first = RULES[at]
-    change(made)  # type: ignore[operator]
+    change(made)
     log.entries = [packs.canonical(each) for each in made]
     report = verified(log.write(tmp_path), log.trust())
     assert not report["verified"]

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("contracts", "infra", "services")
 MOST_LINES_OF_A_MODULE = 300
 MOST_LINES_OF_A_FUNCTION = 40
+STANDS_ALONE = "contracts/verify/tierproof_verify.py"  # strangers get one file: its length has a law of its own, tests/unit/verify
 FORBIDDEN_NAMES = re.compile(r"(^|_)(helpers?|utils?|managers?|misc|common|data|info)$")
 A_SUBJECT = re.compile(r"""["']tierproof\.[a-z]+\.[a-z]+\.v\d""")
 CHANGES_A_STREAM = re.compile(
@@ -59,7 +60,7 @@ def test_modules_fit_into_a_head() -> None:
     long = {
         name_of(path): count
         for path in modules()
-        if (count := len(path.read_text().splitlines())) > MOST_LINES_OF_A_MODULE
+        if (count := len(path.read_text().splitlines())) > MOST_LINES_OF_A_MODULE and name_of(path) != STANDS_ALONE
     }
     assert long == {}, "a room is missing a wall"
 

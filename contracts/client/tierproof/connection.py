@@ -168,7 +168,7 @@ class Connection:
 
     async def ask(self, question: Question, answer: type[AnswerT], patience: float | None = None) -> AnswerT:
         """Ask the evidence ledger; raises RefusedByLedger, NoAnswer, NotPermitted."""
-        subject = subjects.asked_of_ledger(question.name)
+        subject = subjects.asked_of_ledger(question.name, self.user)
         try:
             reply = await self.request(subject, question.model_dump_json(exclude_none=True).encode(), patience=patience)
         except NotReachable:

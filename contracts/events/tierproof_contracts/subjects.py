@@ -102,9 +102,12 @@ def publication_refused(service: str, event_id: str) -> str:
     return f"{ROOT}.publication.refused.v1.{service}.{event_id}"
 
 
-def asked_of_ledger(question: str) -> str:
-    """Request and reply: a question to the evidence ledger, by name (`story`, `proof`, `reviews`, ...)."""
-    return f"{ROOT}.ask.ledger.v1.{question}"
+def asked_of_ledger(question: str, user: str) -> str:
+    """Request and reply: a question to the evidence ledger, by name (`story`, `proof`, ...), asked by a user of the broker.
+
+    A user may publish questions under its own name alone: who asked is what the broker has checked.
+    """
+    return f"{ROOT}.ask.ledger.v1.{question}.{user}"
 
 
 def every(event_type: str, *tokens: str) -> str:

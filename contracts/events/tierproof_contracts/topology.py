@@ -207,7 +207,7 @@ SERVICES: tuple[User, ...] = (
         name="evidence-ledger",
         publishes=(every("result.released.v1"), every("evidence.checkpointed.v1"), *_incidents("evidence-ledger")),
         reads=tuple(stream.name for stream in STREAMS),
-        answers=(subjects.asked_of_ledger("*"),),
+        answers=(subjects.asked_of_ledger("*", "*"),),
     ),
 )
 
@@ -216,7 +216,7 @@ PEOPLE: tuple[User, ...] = (
     User(name="reviewer", publishes=(every("review.decided.v1"),), reads=("REVIEW",)),
     User(
         name="auditor",
-        publishes=(subjects.asked_of_ledger("*"),),
+        publishes=(subjects.asked_of_ledger("*", "auditor"),),
         subscribes=(every("result.released.v1"),),
         reads=("TASK", "INFERENCE", "VERIFICATION", "REVIEW", "RESULT", "EVIDENCE", "MODEL", "DEAD"),
     ),
@@ -231,7 +231,7 @@ def producer(tenant: str, durables: tuple[str, ...] = ("results",)) -> User:
     """
     return User(
         name=f"app-{tenant}",
-        publishes=(every("task.submitted.v1", tenant), subjects.asked_of_ledger("proof")),
+        publishes=(every("task.submitted.v1", tenant), subjects.asked_of_ledger("proof", f"app-{tenant}")),
         subscribes=(every("result.released.v1", tenant),),
         durables=durables,
     )

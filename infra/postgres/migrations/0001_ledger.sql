@@ -20,7 +20,7 @@ SET LOCAL ROLE ledger_owner;
 
 -- IMMUTABLE wrappers: convert_from and casts to timestamptz are only STABLE in general, but these inputs are UTF-8 and UTC.
 CREATE FUNCTION ledger.json_of(canonical bytea) RETURNS jsonb
-    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql AS $$ SELECT convert_from(canonical, 'UTF8')::jsonb $$;
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql AS $$ SELECT convert_from(canonical, 'UTF8')::pg_catalog.jsonb $$;
 
 -- What an entry says of itself, for searching. One value, so that the server reads the JSON once per entry and not once per column.
 CREATE TYPE ledger.said AS (
@@ -46,13 +46,13 @@ CREATE FUNCTION ledger.said_in(canonical bytea) RETURNS ledger.said IMMUTABLE ST
         data ->> 'safety_class',
         CASE WHEN model IS NOT NULL THEN array_remove(ARRAY[model ->> 'weights', model ->> 'tokenizer', model ->> 'engine', model #>> '{adapter,digest}'], NULL)
              WHEN data ? 'digest' THEN ARRAY[data ->> 'digest'] END,
-        (event ->> 'time')::timestamptz,
-        (entry ->> 'recorded_at')::timestamptz
+        (event ->> 'time')::pg_catalog.timestamptz,
+        (entry ->> 'recorded_at')::pg_catalog.timestamptz
     )::ledger.said
     FROM (SELECT entry, event, data, coalesce(data -> 'model', data #> '{settlement,model}') AS model FROM
              (SELECT entry, event, event -> 'data' AS data FROM
                  (SELECT entry, entry -> 'event' AS event FROM
-                     (SELECT convert_from(canonical, 'UTF8')::jsonb AS entry OFFSET 0) parsed OFFSET 0) outer_part OFFSET 0) inner_part OFFSET 0) parts
+                     (SELECT convert_from(canonical, 'UTF8')::pg_catalog.jsonb AS entry OFFSET 0) parsed OFFSET 0) outer_part OFFSET 0) inner_part OFFSET 0) parts
 $$;
 
 CREATE TABLE ledger.entry (
@@ -228,10 +228,15 @@ DECLARE
     made integer := 0;
     part text;
 BEGIN
+    IF last NOT BETWEEN 0 AND (SELECT coalesce(max(seq), 0) FROM ledger.entry) + width THEN
+        RAISE EXCEPTION 'room is made for the next % entries at most', width USING ERRCODE = '22023';
+    END IF;
     FOR n IN 0 .. last / width LOOP
         part := 'entry_' || lpad(n::text, 6, '0');
         CONTINUE WHEN to_regclass('ledger.' || part) IS NOT NULL;
-        EXECUTE format('CREATE TABLE ledger.%I PARTITION OF ledger.entry FOR VALUES FROM (%s) TO (%s)', part, n * width, (n + 1) * width);
+        -- Made apart and attached: nobody who reads entries now is waited for, and nobody waits behind them.
+        EXECUTE format('CREATE TABLE ledger.%I (LIKE ledger.entry INCLUDING ALL, CHECK (seq >= %s AND seq < %s))', part, n * width, (n + 1) * width);
+        EXECUTE format('ALTER TABLE ledger.entry ATTACH PARTITION ledger.%I FOR VALUES FROM (%s) TO (%s)', part, n * width, (n + 1) * width);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON ledger.%I FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()', part);
         made := made + 1;
     END LOOP;
@@ -249,6 +254,7 @@ DECLARE
     held text;
 BEGIN
     PERFORM ledger.need_reason(why, for_whom);
+    PERFORM ledger.need_tenant(erased_tenant);
     LOCK TABLE ledger.hold IN SHARE MODE;  -- a hold that is being placed comes before or after, not beside
     SELECT string_agg(h.hold_id::text, ', ' ORDER BY h.placed_at) INTO held FROM ledger.hold h
         WHERE h.tenant = erased_tenant AND NOT EXISTS (SELECT 1 FROM ledger.hold_lifted l WHERE l.hold_id = h.hold_id);
@@ -270,6 +276,7 @@ DECLARE
     made uuid;
 BEGIN
     PERFORM ledger.need_reason(why, for_whom);
+    PERFORM ledger.need_tenant(held_tenant);
     INSERT INTO ledger.hold (tenant, reason, placed_by) VALUES (held_tenant, why, session_user) RETURNING hold_id INTO made;
     INSERT INTO ledger.act (type, said) VALUES ('ledger.held.v1',
         jsonb_strip_nulls(jsonb_build_object('tenant', held_tenant, 'reason', why, 'actor', session_user, 'on_behalf_of', for_whom, 'hold', made)));
@@ -292,6 +299,12 @@ BEGIN
     END IF;
     IF length(for_whom) NOT BETWEEN 1 AND 200 THEN
         RAISE EXCEPTION 'a name has 1 to 200 characters' USING ERRCODE = '22023';
+    END IF;
+END $$;
+CREATE FUNCTION ledger.need_tenant(named text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF named IS NULL OR named !~ '^[a-z0-9-]{1,32}$' THEN
+        RAISE EXCEPTION 'a tenant has 1 to 32 lower-case letters, digits and hyphens' USING ERRCODE = '22023';
     END IF;
 END $$;
 REVOKE ALL ON FUNCTION ledger.erase_texts_of(text, text, text), ledger.place_hold(text, text, text), ledger.lift_hold(uuid, text, text) FROM PUBLIC;

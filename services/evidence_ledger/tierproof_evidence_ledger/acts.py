@@ -16,16 +16,18 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from tierproof_contracts.canonical import ambiguity
 
-from tierproof_evidence_ledger.canonical import ENTRY_VERSION, LARGEST_ENTRY, canonical
+from tierproof_evidence_ledger.canonical import ENTRY_VERSION, canonical, unfit
 
 SOURCE = "evidence-ledger"
 QUERIED, VERIFIED, ROTATED, CLOCKED, RESTORED, ALTERED, MIGRATED = (
     f"ledger.{deed}.v1" for deed in ("queried", "verified", "rotated", "clocked", "restored", "altered", "migrated")
 )
+SHOWN = 200  # characters of a name in an entry
 ALARMING = frozenset({ALTERED, "ledger.erased.v1"})
 DEEDS = frozenset({"ledger.erased.v1", "ledger.held.v1", "ledger.unheld.v1", ALTERED, MIGRATED})  # done in the database
 
@@ -43,19 +45,23 @@ class Act:
 
 def act_entry(act: Act, recorded_at: str) -> bytes:
     """Return the canonical bytes of an act's entry."""
-    data = {"actor": SOURCE, **act.data}
+    data = plain({"actor": SOURCE, **act.data})
     event = {
         "id": str(act.act_id),
         "type": act.type,
         "source": SOURCE,
-        "subject": str(act.data.get("tenant") or act.type),
+        "subject": str(data.get("tenant") or act.type)[:SHOWN],
         "time": act.done_at or recorded_at,
     }
     entry = {"entry": ENTRY_VERSION, "kind": "act", "recorded_at": recorded_at}
-    content = canonical(entry | {"event": plain(event | {"data": data})})
-    if len(content) <= LARGEST_ENTRY:
+    content = canonical(entry | {"event": event | {"data": data}})
+    if unfit(content) is None:
         return content
-    return canonical(entry | {"event": plain(event | {"data": {"actor": data["actor"], "too_large": len(content)}})})
+    digest = sha256(content).hexdigest()
+    return canonical(
+        entry
+        | {"event": event | {"data": {"actor": str(data["actor"])[:SHOWN], "unfit": unfit(content), "sha256": digest}}}
+    )
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -61,7 +61,7 @@ class Appender:
         messages: Sequence[Delivered],
         now: datetime,
         acts: Sequence[Act] = (),
-        then: Callable[[], Awaitable[None]] | None = None,
+        then: Callable[[Batch], Awaitable[None]] | None = None,
     ) -> Batch:
         """Commit a batch and return it; its second copy, the sending of its outbox, and `then` follow."""
         batch = await self.recorder.record(messages, now, acts)
@@ -90,14 +90,14 @@ class Appender:
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait({writing})
 
-    async def _finish(self, batch: Batch, then: Callable[[], Awaitable[None]] | None) -> None:
+    async def _finish(self, batch: Batch, then: Callable[[Batch], Awaitable[None]] | None) -> None:
         if self.mirror is not None and batch.entries:
             await asyncio.to_thread(self.mirror.append, batch.first_seq, batch.entries)
         self.secured = max(self.secured, batch.next_seq)
         metrics.unmirrored.set(self.recorder.size - self.secured)
         self._put(batch.outbox)
         if then is not None:
-            await then()
+            await then(batch)
 
 
 async def brought_up(mirror: Mirror, recorder: Recorder) -> None:

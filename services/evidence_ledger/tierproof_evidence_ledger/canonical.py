@@ -23,6 +23,8 @@ from tierproof_contracts.envelope import parse_json
 from tierproof_contracts.errors import ContractError
 from tierproof_contracts.text import commitment_to, is_text
 
+from tierproof_evidence_ledger.columns import LONGEST, too_long
+
 ENTRY_VERSION = 1
 LARGEST_ENTRY = 0xFFFF  # bytes; what an entry bundle can hold (c2sp.org/tlog-tiles)
 OWN_EVENTS = frozenset({"result.released.v1", "evidence.checkpointed.v1"})
@@ -152,6 +154,14 @@ def entry_of(message: Delivered, reading: Said | Advised | Unreadable, kind: Kin
             if task := _SUBMISSION.fullmatch(message.subject):
                 entry["task_id"] = task[2]
     return canonical(entry)
+
+
+def unfit(content: bytes) -> str | None:
+    """Return why bytes cannot be an entry: larger than a bundle holds, or with a value that no index holds; None for most."""
+    if len(content) > LARGEST_ENTRY:
+        return f"an entry of {len(content)} bytes"
+    name = too_long(orjson.loads(content)) if len(content) > LONGEST else None
+    return None if name is None else f"{name}: too long to be searched"
 
 
 def release_entry(event: Mapping[str, Any], review: Mapping[str, Any] | None, recorded_at: str) -> bytes:

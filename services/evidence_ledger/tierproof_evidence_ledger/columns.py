@@ -22,6 +22,7 @@ _ABSENT, _SEPARATOR, _BETWEEN = "\x01", "\x02", "\x03"  # characters that no col
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WHOLE = 19  # characters of a time without its fraction
+LONGEST = 2600  # bytes of a searched value; an index of PostgreSQL holds no more than 2,704 in a row
 
 
 def _written(name: str) -> str:
@@ -56,6 +57,12 @@ def values(entry: Mapping[str, Any]) -> tuple[str | None, ...]:
         str(microseconds(event["time"])) if event else None,
         str(microseconds(entry["recorded_at"])),
     )
+
+
+def too_long(entry: Mapping[str, Any]) -> str | None:
+    """Return the name of a column that could not be indexed, None for an entry that can be searched."""
+    found = zip(NAMES, values(entry), strict=True)
+    return next((name for name, value in found if value is not None and len(value.encode()) > LONGEST), None)
 
 
 def _digests(data: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ from tierproof_evidence_ledger.store import recorded_in
 _log = structlog.get_logger()
 STEERING = ("policy.published.v1", "model.revoked.v1")
 Entry = tuple[int, Mapping[str, Any]]
+LONGEST_GRACE = timedelta(days=36_500)  # what a calendar can add to a deadline
 TASK_EVENTS = ("task.submitted.v1", "task.accepted.v1", "review.requested.v1", "task.decided.v1")
 
 
@@ -154,7 +155,7 @@ class Desk:
         if isinstance(document, Reviewers):
             self.reviewers[data["digest"]] = document
         elif isinstance(document, RoutingPolicy):
-            self.grace[data["digest"]] = timedelta(milliseconds=document.grace_ms)
+            self.grace[data["digest"]] = min(timedelta(milliseconds=document.grace_ms), LONGEST_GRACE)
         return str(data["digest"])
 
     def _revoked(self, _seq: int, entry: Mapping[str, Any]) -> None:

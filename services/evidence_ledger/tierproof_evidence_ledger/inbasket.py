@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ class Inbasket:
     def __init__(self) -> None:
         self._items: list[Item] = []
         self._acts: list[Noted] = []
-        self._being_recorded: list[Noted] = []
+        self._waiting: dict[uuid.UUID, asyncio.Future[int]] = {}
         self._more = asyncio.Event()
         self._closed = False
 
@@ -46,20 +47,21 @@ class Inbasket:
         if self._items or self._acts:
             await self._wait(most, linger)
         taken, self._items = self._items[:most], self._items[most:]
-        self._being_recorded, self._acts = self._acts, []
-        return taken, [act for act, _ in self._being_recorded]
+        acts, self._acts = self._acts, []
+        self._waiting |= {act.act_id: waiting for act, waiting in acts}
+        return taken, [act for act, _ in acts]
 
     def recorded(self, batch: Batch) -> None:
-        """Tell those whose acts were taken at which entry they are."""
-        for act, waiting in self._being_recorded:
+        """Tell who waits for an act of this batch at which entry it is."""
+        for act_id in batch.acts.keys() & self._waiting.keys():
+            waiting = self._waiting.pop(act_id)
             if not waiting.done():
-                waiting.set_result(batch.acts[act.act_id])
-        self._being_recorded = []
+                waiting.set_result(batch.acts[act_id])
 
     def close(self) -> None:
         """Tell who still waits that the term has ended."""
         self._closed = True
-        for _, waiting in (*self._being_recorded, *self._acts):
+        for waiting in (*self._waiting.values(), *(future for _, future in self._acts)):
             if not waiting.done():
                 waiting.set_exception(NotInOffice("the sequencer's term has ended"))
 

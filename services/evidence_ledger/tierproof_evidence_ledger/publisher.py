@@ -18,7 +18,7 @@ from tierproof_evidence_ledger.readers import Readers
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.tree import node_reader
-from tierproof_evidence_ledger.witnessing import Unwitnessed, Witnesses, patience_of, witnesses_at
+from tierproof_evidence_ledger.witnessing import Outgrown, Unwitnessed, Witnesses, patience_of, witnesses_at
 
 _log = structlog.get_logger()
 
@@ -80,6 +80,9 @@ class Publisher:
         if self.witnesses is not None:
             try:
                 note = await self.witnesses.cosigned(note, checkpoint.size)
+            except Outgrown:
+                await self.store.still_in_office(recorder.term)  # it may be another sequencer that has gone on
+                raise
             except Unwitnessed as error:
                 _log.warning("checkpoint.unwitnessed", size=checkpoint.size, reason=error.diagnosis())
                 return

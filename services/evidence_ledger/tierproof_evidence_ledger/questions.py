@@ -16,7 +16,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import ValidationError
-from tierproof_contracts import audit, subjects, topology
+from tierproof_contracts import audit, subjects
 from tierproof_contracts import questions as asked
 from tierproof_contracts.errors import explain_validation
 
@@ -31,7 +31,6 @@ from tierproof_evidence_ledger.readers import Readers
 
 _log = structlog.get_logger()
 QUEUE = "evidence-ledger"
-UNNAMED = "unnamed"  # who may hear every inbox has none of its own
 FRAME = 4096  # bytes of a message beside the parts of a page
 
 # Appends an act of a type with its data and returns its entry's index; raises LedgerError when this process may not append.
@@ -201,12 +200,6 @@ def refusal(code: str, message: str) -> bytes:
     return b'{"refused":' + refused.model_dump_json().encode() + b"}"
 
 
-def asker_of(inbox: str) -> str:
-    """Return the user who alone may hear an inbox (`tierproof_contracts.topology.inbox_of`)."""
-    owner, prefix = inbox.partition(".")[0], topology.inbox_of("")
-    return owner.removeprefix(prefix) if owner.startswith(prefix) and owner != prefix else UNNAMED
-
-
 async def serve_questions(client: Client, answerer: Answers) -> None:
     """Answer until cancelled; ledgers on one broker share the work. Answers that the broker would not carry are refused."""
     answering: set[asyncio.Task[None]] = set()
@@ -219,11 +212,11 @@ async def serve_questions(client: Client, answerer: Answers) -> None:
     async def respond(message: Msg) -> None:
         if not message.reply:
             return  # nobody would hear the answer
-        name = message.subject.rsplit(".", 1)[1]
-        reply = await answerer.answer(name, message.data, asker_of(message.reply), client.max_payload)
+        name, asker = message.subject.split(".")[-2:]
+        reply = await answerer.answer(name, message.data, asker, client.max_payload)
         await client.publish(message.reply, reply)
 
-    subscription = await client.subscribe(subjects.asked_of_ledger("*"), queue=QUEUE, cb=begin)
+    subscription = await client.subscribe(subjects.asked_of_ledger("*", "*"), queue=QUEUE, cb=begin)
     try:
         await asyncio.Event().wait()
     finally:

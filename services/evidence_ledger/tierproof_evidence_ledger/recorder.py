@@ -19,7 +19,7 @@ from tierproof_evidence_ledger.desk import Desk
 from tierproof_evidence_ledger.pens import Pens
 from tierproof_evidence_ledger.recent import RecentEvents
 from tierproof_evidence_ledger.release import Position, released_event
-from tierproof_evidence_ledger.rulings import PlannedRelease, given_up, planned_releases
+from tierproof_evidence_ledger.rulings import PlannedRelease, given_up, planned_releases, take_off_settled
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.tree import Tree
@@ -31,12 +31,13 @@ ROOM = 1_000_000  # entries for which partitions are made in advance
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
-    """A batch in the making: its events with their seq, what waiting decisions may have missed, texts with tenant and task."""
+    """A batch in the making: its events with their seq, what waiting decisions may have missed, tasks that it speaks of, texts."""
 
     recorded_at: str
     batch: Batch
     events: dict[str, tuple[Recorded, int]] = field(default_factory=dict)
     arrived: set[str] = field(default_factory=set)
+    spoken_of: set[str] = field(default_factory=set)
     texts: dict[str, tuple[str, str, forms.CarriedText]] = field(default_factory=dict)
 
     def append(self, entry: bytes) -> int:
@@ -90,13 +91,16 @@ class Recorder:
 
     async def record(self, messages: Sequence[forms.Delivered], now: datetime, acts: Sequence[Act] = ()) -> Batch:
         """Commit the messages' and acts' entries with every release that they, or the time, make possible; return what was appended."""
-        self.last_time = now = max(now, self.last_time)  # a clock that was set back does not set back the log
-        draft = _Draft(recorded_at=written(now), batch=Batch(first_seq=self.tree.size))
+        self.last_time = max(
+            now, self.last_time
+        )  # a clock that was set back does not set back the log, and is believed otherwise
+        draft = _Draft(recorded_at=written(self.last_time), batch=Batch(first_seq=self.tree.size))
         self._act(draft, self.first_acts)
         await self._take_in(draft, messages)
         fresh = {event_id: recorded for event_id, (recorded, _) in draft.events.items()}
+        await take_off_settled(self.desk, self.recent, draft.spoken_of)
         planned = await planned_releases(self.desk, self.recent, fresh, draft.arrived | self.catching_up)
-        if now - self.swept_at >= self.sweep_every:
+        if abs(now - self.swept_at) >= self.sweep_every:
             self.swept_at = now
             planned += given_up(self.desk, now)
             acts = [*acts, *await self.store.acts()]
@@ -146,8 +150,8 @@ class Recorder:
             draft.keep(message, earlier[1], "duplicate")
             return
         content = forms.entry_of(message, said, "conflict" if earlier else "event", draft.recorded_at)
-        if len(content) > forms.LARGEST_ENTRY:
-            self._take_unreadable(draft, message, forms.Unreadable(reason=f"an entry of {len(content)} bytes"))
+        if why := forms.unfit(content):
+            self._take_unreadable(draft, message, forms.Unreadable(reason=why))
             return
         seq = draft.append(content)
         tenant, task_id = str(said.data.get("tenant", "")), str(said.data.get("task_id", ""))
@@ -160,12 +164,15 @@ class Recorder:
         entry = {"kind": "event", "received_at": message.stored_at, "event": said.envelope}
         draft.events[said.event_id] = (_recorded(said), seq)
         draft.arrived.update(self.desk.learn(seq, entry))
+        draft.spoken_of.add(task_id)
 
     def _take_unreadable(self, draft: _Draft, message: forms.Delivered, reading: forms.Unreadable) -> None:
         content = forms.entry_of(message, reading, "rejected", draft.recorded_at)
         seq = draft.append(content)
         draft.keep(message, seq, "rejected")
-        self.desk.learn(seq, orjson.loads(content))
+        entry = orjson.loads(content)
+        self.desk.learn(seq, entry)
+        draft.spoken_of.add(entry.get("task_id", ""))
         _log.warning("message.rejected", stream=message.stream, stream_seq=message.sequence, reason=reading.reason)
 
     def _release(self, draft: _Draft, planned: Sequence[PlannedRelease]) -> None:

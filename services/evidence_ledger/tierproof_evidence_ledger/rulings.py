@@ -50,7 +50,6 @@ async def planned_releases(
     desk: Desk, records: Records, fresh: Mapping[str, Recorded], arrived: AbstractSet[str]
 ) -> list[PlannedRelease]:
     """Return what goes out, and take it off the desk. `fresh` are the batch's events, `arrived` what decisions may have missed."""
-    await _take_off_settled(desk, records, fresh)
     tasks = _with_new_decision(desk, fresh) | {task.task_id: task for task in desk.waiting_for(arrived)}
     events = await _evidence(records, fresh, tasks.values())
     planned = []
@@ -75,10 +74,9 @@ def given_up(desk: Desk, now: datetime) -> list[PlannedRelease]:
     return [_given_up(task) for task in overdue]
 
 
-async def _take_off_settled(desk: Desk, records: Records, fresh: Mapping[str, Recorded]) -> None:
-    """Forget tasks that this batch speaks of and that have their outcome: a late word must not open them again."""
-    spoken_of = {str(event.data.get("task_id")) for event in fresh.values()} & desk.tasks.keys()
-    for task_id in await records.outcomes_of(sorted(spoken_of)):
+async def take_off_settled(desk: Desk, records: Records, spoken_of: AbstractSet[str]) -> None:
+    """Forget tasks that a batch speaks of and that have their outcome: a late word must not open them again."""
+    for task_id in await records.outcomes_of(sorted(spoken_of & desk.tasks.keys())):
         desk.forget(task_id)
 
 

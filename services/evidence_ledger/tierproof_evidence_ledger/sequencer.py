@@ -23,6 +23,7 @@ from tierproof_proofs.keys import load_or_create_mldsa44_key
 from tierproof_proofs.note import NoteSigner, VerifierKey
 
 from tierproof_evidence_ledger.appender import Appender
+from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.desk import Patience
 from tierproof_evidence_ledger.duties import Duties
 from tierproof_evidence_ledger.errors import Deposed, NotInOffice, StreamLost
@@ -39,7 +40,8 @@ from tierproof_evidence_ledger.together import first_ended
 
 _log = structlog.get_logger()
 SERVICE = "evidence-ledger"
-PASSING = (psycopg.OperationalError, psycopg.InterfaceError, BusError, StreamLost, Deposed, nats.errors.Error, OSError)
+DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
+PASSING = (*DATABASE_ERRORS, BusError, StreamLost, Deposed, nats.errors.Error, OSError)
 
 
 class Sequencer:
@@ -80,7 +82,9 @@ class Sequencer:
     async def _term(self, beside: Callable[[], Coroutine[None, None, None]]) -> None:
         settings = self._settings
         async with contextlib.AsyncExitStack() as stack:
-            lock, store, out, shown = [await stack.enter_async_context(opened(settings.writer_dsn)) for _ in range(4)]
+            lock, store, out, shown, beside_it = [
+                await stack.enter_async_context(opened(settings.writer_dsn)) for _ in range(5)
+            ]
             while not await lock.try_office():  # noqa: ASYNC110 - a standby must notice when its own connection breaks
                 await asyncio.sleep(settings.watch_seconds)
             recorder = await begin(store, self._office)
@@ -92,7 +96,7 @@ class Sequencer:
             inbasket = Inbasket()
             stack.callback(inbasket.close)
             pulls = [await self._pull(consumer, appender, inbasket) for consumer in consumers_of(SERVICE)]
-            duties = Duties(settings, inbasket.note, shown, self._link)
+            duties = Duties(settings, inbasket.note, beside_it, self._link)
             self.in_office, self._inbasket = True, inbasket
             await first_ended(
                 self._record(appender, inbasket),
@@ -136,7 +140,12 @@ class Sequencer:
             )
             newest = {pull: reply for pull, _, reply in sorted(items, key=_place)}
             messages = [message for _, message, _ in items]
-            inbasket.recorded(await appender.append(messages, utc_now(), acts, partial(self._acknowledge, newest)))
+            await appender.append(messages, utc_now(), acts, partial(self._settle, inbasket, newest))
+
+    async def _settle(self, inbasket: Inbasket, newest: dict[Pull, str], batch: Batch) -> None:
+        """Tell who waits for an act, and the broker: the batch is committed and has its second copy."""
+        inbasket.recorded(batch)
+        await self._acknowledge(newest)
 
     async def _acknowledge(self, last_replies: dict[Pull, str]) -> None:
         """Acknowledge each stream's last message, and with it all before. A lost one costs a redelivery and nothing else."""

@@ -6,6 +6,7 @@ import gc
 import signal
 from functools import partial
 
+import psycopg
 import structlog
 from nats.aio.client import Client
 from tierproof_bus import health
@@ -73,6 +74,9 @@ async def _until_done(
         first = await first_ended(_stopped(stop), watch.run(), sequencer.run(questions))
     except Corrupted as error:
         _log.error("ledger.corrupted", reason=error.diagnosis())
+        return LEDGER_CORRUPTED
+    except psycopg.IntegrityError as error:  # what would be appended contradicts what is stored
+        _log.error("ledger.corrupted", reason=type(error).__name__, constraint=error.diag.constraint_name)
         return LEDGER_CORRUPTED
     except (NotConfigured, ProofError) as error:
         _log.error("service.refused_to_start", reason=error.diagnosis())

@@ -172,6 +172,11 @@ class Store:
             )
             await self._connection.execute("INSERT INTO ledger.outbox (kind, ref) VALUES ('checkpoint', %s)", [size])
 
+    async def still_in_office(self, term: int) -> None:
+        """Raise Deposed when a newer term has begun."""
+        async with self._connection.transaction():
+            await self._in_office(term)
+
     async def stamp(self, size: int, reply: bytes) -> None:
         """Append the time stamp of a checkpoint."""
         query = "INSERT INTO ledger.time_stamp (size, reply) VALUES (%s, %s) ON CONFLICT DO NOTHING"

@@ -77,7 +77,7 @@ async def ledger_answers(broker: NatsServer) -> AsyncIterator[Callable[..., Awai
             async def reply(message: Msg) -> None:
                 await connection.client.publish(message.reply, left.pop(0) if len(left) > 1 else left[0])
 
-            await stack.enter_async_context(connection.hearing(subjects.asked_of_ledger("*"), reply))
+            await stack.enter_async_context(connection.hearing(subjects.asked_of_ledger("*", "*"), reply))
             return connection
 
         yield answers

@@ -198,7 +198,7 @@ async def test_the_ledgers_refusals_have_names(
             with pytest.raises(tierproof.NoAnswer, match=reason):
                 await auditor.ask(question, Story)
     async with acme(broker) as fleet:
-        with pytest.raises(tierproof.NotPermitted, match=subjects.asked_of_ledger("story")):
+        with pytest.raises(tierproof.NotPermitted, match=subjects.asked_of_ledger("story", "app-acme")):
             await fleet.connection.ask(question, Story)
 
 

@@ -18,7 +18,7 @@ from tierproof_evidence_ledger import pages
 from tierproof_evidence_ledger.errors import NotInOffice
 from tierproof_evidence_ledger.findings import Report
 from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
-from tierproof_evidence_ledger.questions import Answers, asker_of
+from tierproof_evidence_ledger.questions import Answers
 from tierproof_evidence_ledger.testing import REVIEWERS, answered_task, enveloped, published
 from tierproof_evidence_ledger.testing_log import Stock, entry_about
 from tierproof_proofs.keys import Ed25519Signer
@@ -348,13 +348,6 @@ async def test_bad_conditions_are_named_and_not_recorded(asked: Ledger, question
     code, message = await asked.refused("search", **question)
     assert (code, named in message) == ("bad-question", True), message
     assert asked.stock.size == 0
-
-
-def test_the_asker_is_the_owner_of_the_inbox() -> None:
-    assert asker_of("_INBOX_auditor.xyz.1") == "auditor"
-    assert asker_of("_INBOX_app-acme.xyz") == "app-acme"
-    assert asker_of("_INBOX.xyz") == "unnamed"
-    assert asker_of("_INBOX_.xyz") == "unnamed"
 
 
 async def test_many_ask_at_once(asked: Ledger) -> None:

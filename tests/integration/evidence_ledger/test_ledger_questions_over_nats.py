@@ -21,6 +21,7 @@ from tierproof.errors import NoAnswer, NotPermitted, RefusedByLedger
 from tierproof_contracts.audit import ExportedEntries, ExportEntriesAsked, History, HistoryAsked, HistoryRow
 from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.questions import Entries, Proof, ProofAsked, SearchAsked, Story, StoryAsked
+from tierproof_contracts.subjects import asked_of_ledger
 from tierproof_contracts.topology import inbox_of, stream_of
 from tierproof_embedded.testing import NatsServer
 from tierproof_evidence_ledger.findings import Report
@@ -180,10 +181,21 @@ async def test_a_tenants_program_may_ask_for_proofs_alone(broker: NatsServer, st
 async def test_a_question_without_an_inbox_is_left_alone(broker: NatsServer, stock: Stock) -> None:
     client = await nats.connect(broker.url)
     size = stock.size
-    await client.publish("tierproof.ask.ledger.v1.search", b"{}")
-    await client.request("tierproof.ask.ledger.v1.proof", b'{"index": 0}')
+    await client.publish("tierproof.ask.ledger.v1.search.tester", b"{}")
+    await client.request("tierproof.ask.ledger.v1.proof.tester", b'{"index": 0}')
     assert stock.size == size
     await client.close()
+
+
+@pytest.mark.part11("11.10(h)")
+@pytest.mark.requirement("LED-query")
+async def test_nobody_asks_in_another_name(broker: NatsServer, stock: Stock) -> None:
+    size = stock.size
+    async with connected(broker.bare_url, credentials=broker.seed_file("auditor")) as auditor:
+        for name in ("registry", "reviewer", "*", "auditor.more"):
+            with pytest.raises(NotPermitted):
+                await auditor.request(asked_of_ledger("search", name), b"{}")
+    assert stock.size == size
 
 
 @pytest.mark.requirement("LED-query")

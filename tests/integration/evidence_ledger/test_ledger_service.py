@@ -41,7 +41,9 @@ async def ask(client: Client, name: str, **question: Any) -> Any:
     """Return the answer to a question; a proof is to be had once a checkpoint is published."""
     async with asyncio.timeout(10):
         while True:
-            reply = await client.request(subjects.asked_of_ledger(name), json.dumps(question).encode(), timeout=10)
+            reply = await client.request(
+                subjects.asked_of_ledger(name, "tester"), json.dumps(question).encode(), timeout=10
+            )
             answer = json.loads(reply.data)
             if answer.get("refused", {}).get("code") != "not-yet":
                 assert "refused" not in answer, answer
@@ -112,7 +114,9 @@ async def test_bad_questions_are_refused_by_name(
     async with asyncio.timeout(10):
         while True:
             try:
-                answer = json.loads((await everyone.request(subjects.asked_of_ledger(name), question, timeout=2)).data)
+                answer = json.loads(
+                    (await everyone.request(subjects.asked_of_ledger(name, "tester"), question, timeout=2)).data
+                )
                 if answer["refused"]["code"] != "unavailable":
                     break
             except nats.errors.Error:

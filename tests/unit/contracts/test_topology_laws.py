@@ -110,7 +110,7 @@ def test_a_tenant_reaches_nothing_of_another() -> None:
     acme = topology.producer("acme")
     own = (every("task.submitted.v1", "acme"), every("result.released.v1", "acme"))
     # A proof is asked for by an outcome's own index, and holds commitments only.
-    shared = {asked_of_ledger("proof")}
+    shared = {asked_of_ledger("proof", "app-acme")}
     for pattern in {*topology.allowed_to_publish(acme), *topology.allowed_to_subscribe(acme)} - shared:
         assert pattern.endswith(own) or ".app-acme--" in pattern or pattern == "_INBOX_app-acme.>", pattern
 

@@ -44,6 +44,7 @@ LARGEST_ENTRY, LARGEST_NOTE, LARGEST_FILE = 0xFFFF, 1 << 20, 1 << 24
 LARGEST_LOG, MOST_BYTES, MOST_NAMES, MOST_FAULTS = 1 << 40, 1 << 38, 1 << 22, 100
 COLUMNS = "index recorded_at kind event_type event_id task_id tenant actor safety_class occurred_at reason".split()
 FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+START_OF_LINE = re.compile(rb'\{"index":(0|[1-9][0-9]{0,14}),"entry":')
 WIDTH, HASH = 256, 32  # of a tile in hashes, of a hash in bytes
 ED25519, COSIGNATURE, MLDSA = 1, 4, 6
 KEY_SIZES = {ED25519: 32, COSIGNATURE: 32, MLDSA: 1312}
@@ -449,7 +450,7 @@ class Pack:
     def entries(self) -> Iterator[tuple[int, bytes]]:
         """Yield index and exact bytes of each entry."""
         for line in self.lines("entries.jsonl", LARGEST_ENTRY + 64):
-            found = re.match(rb'\{"index":(0|[1-9][0-9]{0,14}),"entry":', line)
+            found = START_OF_LINE.match(line)
             if not found or not line.endswith(b"}\n") or len(line) - found.end() > LARGEST_ENTRY + 2:
                 raise Wrong("not a line of a pack")
             yield int(found[1]), line[found.end() : -2]
@@ -484,12 +485,14 @@ class Ahead:
     def move(self) -> None:
         """Go to the next item; what cannot be read is a fault, and the end."""
         before, self.place = self.place, math.inf
-        with self.faults.noting(f"{self.name}: after {int(before)}", max(int(before), 0)):
+        try:
             for place, item in self.items:
                 if place > before:
                     self.place, self.item = place, item
                     return
                 self.faults.add(f"{self.name}: {place} twice, or out of order", int(before))
+        except BROKEN as error:
+            self.faults.add(f"{self.name}: after {int(before)}: {str(error)[:200]}", max(int(before), 0))
 
     def take(self, place: int) -> Any:
         """Return the item at a place and go on; None for none. What is passed over belongs to nothing, a fault."""

@@ -13,7 +13,7 @@ def load() -> Any:
     spec = importlib.util.spec_from_file_location("tierproof_verify", FILE)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if os.environ.get("TIERPROOF_VERIFY_ALONE"):
         module.Ed25519PublicKey = module.MLDSA44PublicKey = None  # as where `cryptography` is not installed

@@ -34,14 +34,23 @@ def verdict(program: Path, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(b)")
 def test_go_verifies_a_proof_and_its_entry(program: Path, tmp_path: Path) -> None:
     log = packs.log_of()
     log.selected = (3, 77)
     folder = log.write(tmp_path)
     assert verdict(program, folder) == "VERIFIED 600\n"
-    for name in ("proofs/77.tlog-proof", "entries.jsonl"):
+    places = {
+        "proofs/77.tlog-proof": 35,
+        "entries.jsonl": -1,
+        "tile/0/000": 9,
+        "tile/0/001": 4000,
+        "tile/0/002.p/88": 0,
+    }
+    for name, place in (places | {"tile/1/000.p/2": 40}).items():
         content = (folder / name).read_bytes()
-        at = content.rindex(b"acme") if name == "entries.jsonl" else 35  # in the first hash
+        at = content.rindex(b"acme") if place < 0 else place
         changed = bytes([content[at] ^ 1])
         (folder / name).write_bytes(content[:at] + changed + content[at + 1 :])
         assert "VERIFIED" not in verdict(program, folder), name

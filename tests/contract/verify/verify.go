@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -36,6 +37,15 @@ func (t tiles) ReadTiles(wanted []tlog.Tile) (found [][]byte, err error) {
 	return found, nil
 }
 
+type storage []tlog.Hash
+
+func (s storage) ReadHashes(indexes []int64) (found []tlog.Hash, err error) {
+	for _, at := range indexes {
+		found = append(found, s[at])
+	}
+	return found, nil
+}
+
 func hash(line string) (h tlog.Hash) {
 	raw, err := base64.StdEncoding.DecodeString(line)
 	must(err)
@@ -64,6 +74,30 @@ func main() {
 	}
 	hashes, err := reader.ReadHashes(leaves)
 	must(err)
+	// The reader above need not have compared every full tile with its parent (it skips as many tiles as the tree's subtrees
+	// share), so the tree is built anew from the leaves, and every tile of it is compared with the pack's.
+	stored := storage{}
+	for at := int64(0); at < size; at++ {
+		more, err := tlog.StoredHashesForRecordHash(at, hashes[at], stored)
+		must(err)
+		stored = append(stored, more...)
+	}
+	root, err := tlog.TreeHash(size, stored)
+	must(err)
+	if root != tree.Hash {
+		must(fmt.Errorf("the leaves do not give the root"))
+	}
+	for _, tile := range tlog.NewTiles(8, 0, size) {
+		if last := size>>uint(8*tile.L) - tile.N*256; int64(tile.W) < last && tile.W < 256 {
+			continue // as it was when the tree was smaller
+		}
+		want, err := tlog.ReadTileData(tile, stored)
+		must(err)
+		have, err := tiles(os.Args[1]).ReadTiles([]tlog.Tile{tile})
+		if err != nil || !bytes.Equal(have[0], want) {
+			must(fmt.Errorf("%s is not the tree's", tile.Path()))
+		}
+	}
 	proof := tlog.RecordProof{}
 	for _, line := range strings.Split(parts[0], "\n")[2:] {
 		proof = append(proof, hash(line))

@@ -2,7 +2,7 @@
 
 The broker syncs every message, PostgreSQL every commit. The streams are filled first, so that the ledger is the only limit. In the
 same run, before and after: the floor (shared/plain_copy.py), the same messages by binary COPY without any evidence work.
-`python loadtests/ledger_append.py [--seconds 60] [--tasks 55000]`
+`python loadtests/ledger_append.py [--seconds 60] [--tasks 70000]`
 """
 
 import argparse
@@ -37,8 +37,8 @@ from tierproof_proofs.trust import Trust
 
 HERE = Path(__file__).parent
 TARGET_RATE, TARGET_RATIO, TARGET_LAG_MS = 3000, 0.25, 1000
-BATCH = 512
-FLOOR_SECONDS = 15
+BATCH = 1024
+FLOOR_SECONDS, SETTLE_SECONDS = 15, 10
 ORIGIN, WITNESS = "ledger.example/load", "witness.example/load"
 OWN = "TIERPROOF_EVIDENCE_LEDGER_"
 PAUSE = 1.0
@@ -255,6 +255,7 @@ async def answer(seconds: float, tasks: int) -> dict[str, Any]:
     described = machine.describe()
     with tempfile.TemporaryDirectory() as scratch, Servers(Path(scratch)) as servers:
         fill = await filled(servers, tasks)
+        await asyncio.sleep(SETTLE_SECONDS)  # what was filled reaches the disk
         halves = [await floor(servers, FLOOR_SECONDS)]
         measured = await appended(servers, Path(scratch), seconds)
         halves.append(await floor(servers, FLOOR_SECONDS))
@@ -280,7 +281,7 @@ def main() -> None:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--tasks", type=int, default=55_000)
+    parser.add_argument("--tasks", type=int, default=70_000)
     given = parser.parse_args()
     result = asyncio.run(answer(given.seconds, given.tasks))
     machine.write("ledger_append", result)

@@ -85,7 +85,7 @@ class LedgerSettings(BusSettings):
     clock_minutes: float = Field(default=60, gt=0, description="time between two records of what the clocks say")
     verify_hours: float = Field(default=24, gt=0, description="time between two deep verifications")
 
-    batch_events: int = Field(default=512, ge=1, le=4096)
+    batch_events: int = Field(default=1024, ge=1, le=4096)
     batch_ms: Milliseconds = Field(default=15, description="how long a batch that is not full waits for more")
     relayed_at_once: int = Field(default=32, ge=1, le=1024, description="results and checkpoints published together")
     announce_ms: Milliseconds = Field(default=500, description="time between two published checkpoints")

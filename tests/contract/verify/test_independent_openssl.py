@@ -43,7 +43,7 @@ def test_openssl_verifies_the_stamp_of_a_pack(tmp_path: Path, late: int, *, acce
     folder = log.write(tmp_path / "pack")
     report = verifier.verify(str(folder), log.trust())
     assert (report["verified"], report["time_stamps"]) == (accepted, 1), report["faults"]
-    trust = ("-in", str(folder / "timestamps/300.tsr"), "-CAfile", "tsa.pem", "-untrusted", "tsa.pem")
+    trust: tuple[str, ...] = ("-in", str(folder / "timestamps/300.tsr"), "-CAfile", "tsa.pem", "-untrusted", "tsa.pem")
     trust += ("-attime", str(packs.START + 400))
     assert "Verification: OK" in openssl("-verify", "-data", "body", *trust)
     assert "Verification: OK" not in openssl("-verify", "-data", "other", *trust)

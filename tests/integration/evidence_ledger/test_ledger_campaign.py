@@ -70,6 +70,7 @@ def test_the_ledger_that_is_attacked_is_right_in_itself(attacked: Attacked) -> N
 @pytest.mark.requirement("LED-append")
 @pytest.mark.requirement("LED-proof")
 @pytest.mark.timeout(max(120, ATTACKS))
+@pytest.mark.part11("11.10(a)")
 def test_every_tampering_is_noticed_and_named(attacked: Attacked) -> None:
     assert len(TAMPERINGS) >= 25
     dice = random.Random(SEED)
@@ -89,6 +90,7 @@ def test_every_tampering_is_noticed_and_named(attacked: Attacked) -> None:
 
 
 @pytest.mark.requirement("LED-proof")
+@pytest.mark.part11("11.10(a)")
 def test_a_database_that_is_rolled_back_whole_is_seen_by_who_remembers_more(attacked: Attacked) -> None:
     assert verify(attacked.older, attacked.trust).faults == [], "right in itself: this is what witnesses are for"
     older = verify(attacked.older, attacked.trust, attacked.known)

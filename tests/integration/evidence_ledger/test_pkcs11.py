@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tierproof_evidence_ledger.pkcs11_uri import parse_uri
@@ -62,7 +63,7 @@ class SoftToken:
         with self.session() as session:
             session.get_key(object_class=pkcs11.ObjectClass.PUBLIC_KEY, label=label).destroy()
 
-    def session(self) -> "pkcs11.Session":
+    def session(self) -> Any:
         token = pkcs11.lib(MODULE).get_token(token_label=self.label)
         try:
             return token.open(user_pin=PIN, rw=True)

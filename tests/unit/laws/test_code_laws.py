@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("contracts", "infra", "services")
 MOST_LINES_OF_A_MODULE = 300
 MOST_LINES_OF_A_FUNCTION = 40
-STANDS_ALONE = "contracts/verify/tierproof_verify.py"  # strangers get one file: its length has a law of its own, tests/unit/verify
+STANDS_ALONE = (
+    "contracts/verify/tierproof_verify.py"  # strangers get one file: its length has a law of its own, tests/unit/verify
+)
 FORBIDDEN_NAMES = re.compile(r"(^|_)(helpers?|utils?|managers?|misc|common|data|info)$")
 A_SUBJECT = re.compile(r"""["']tierproof\.[a-z]+\.[a-z]+\.v\d""")
 CHANGES_A_STREAM = re.compile(

@@ -28,7 +28,9 @@ LONGEST = 2600  # bytes of a searched value; an index of PostgreSQL holds no mor
 def _written(name: str) -> str:
     if name.endswith("_at"):
         return f"(extract(epoch FROM {name}) * 1000000)::bigint::text"
-    return f"array_to_string({name}, E'\\x03', E'\\x01')" if name == "digests" else name
+    if name == "digests":
+        return f"cardinality({name}) || ':' || array_to_string({name}, E'\\x03', E'\\x01')"
+    return f"'=' || {name}"  # so that nothing that is there reads as absent
 
 
 AS_ONE = (
@@ -38,11 +40,17 @@ AS_ONE = (
 
 def as_one(entry: Mapping[str, Any]) -> str:
     """Return what `AS_ONE` gives for an untouched entry; raises what a malformed entry raises."""
-    return _SEPARATOR.join(_ABSENT if value is None else value for value in values(entry))
+    found = zip(NAMES, values(entry), strict=True)
+    return _SEPARATOR.join(_ABSENT if value is None else f"{_mark(name)}{value}" for name, value in found)
+
+
+def _mark(name: str) -> str:
+    """Return what stands before a value that is there; numbers need nothing."""
+    return "" if name == "digests" or name.endswith("_at") else "="
 
 
 def values(entry: Mapping[str, Any]) -> tuple[str | None, ...]:
-    """Return the columns of an entry in the order of `NAMES`: words, and times in microseconds."""
+    """Return the columns of an entry in the order of `NAMES`: words, digests after their number, times in microseconds."""
     event = _object(entry.get("event"))
     data = _object(event.get("data"))
     return (
@@ -71,13 +79,14 @@ def _digests(data: Mapping[str, Any]) -> str | None:
         if "digest" not in data:
             return None
         word = _word(data["digest"])
-        return _ABSENT if word is None else word
+        return f"1:{_ABSENT if word is None else word}"
     said = _object(model)
     named = [
         *(said.get(name) for name in ("weights", "tokenizer", "engine")),
         _object(said.get("adapter")).get("digest"),
     ]
-    return _BETWEEN.join(word for word in map(_word, named) if word is not None)
+    words = [word for word in map(_word, named) if word is not None]
+    return f"{len(words)}:{_BETWEEN.join(words)}"
 
 
 def _first(*found: Any) -> str | None:  # noqa: ANN401 - JSON values

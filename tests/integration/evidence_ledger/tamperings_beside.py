@@ -19,6 +19,10 @@ def _(scene: Scene) -> int:
             ("actor", "'nobody'"),
             ("safety_class", "'Z'"),
             ("digests", "ARRAY['sha256:00']"),
+            ("digests", "ARRAY[NULL, NULL]::text[]"),
+            ("digests", "ARRAY['']"),
+            ("digests", "CASE WHEN (said).digests IS NULL THEN '{}' END"),
+            ("safety_class", "CASE WHEN (said).safety_class IS NULL THEN E'\\x01' END"),
             ("digests", "ARRAY[array_to_string((said).digests, ',') || ',']"),
             ("occurred_at", "'infinity'"),
             ("occurred_at", "(said).recorded_at + interval '1 microsecond'"),
@@ -168,7 +172,9 @@ def _(scene: Scene) -> None:
 
 @tampering("an outcome is added")
 def _(scene: Scene) -> None:
-    scene.do("INSERT INTO ledger.outcome (task_id, seq, status) VALUES ('acme_y', %s, 'answered')", scene.seq())
+    taken = {row[0] for row in scene.all("SELECT seq FROM ledger.outcome")}
+    seq = scene.dice.choice([seq for seq in range(scene.attacked.size) if seq not in taken])
+    scene.do("INSERT INTO ledger.outcome (task_id, seq, status) VALUES ('acme_y', %s, 'answered')", seq)
 
 
 @tampering("something is put into the outbox")

@@ -158,6 +158,10 @@ NO_STACK: dict[str, tuple[str, ...]] = {
         "ledger history": ("log-key",),
         "ledger export": ("--to", "pack"),
         "ledger backup": ("--to", "backup"),
+        "ledger holds": (),
+        "ledger hold": ("--tenant", "demo", "--reason", "x"),
+        "ledger unhold": ("00000000-0000-4000-8000-000000000000", "--reason", "x"),
+        "ledger erase": ("--tenant", "demo", "--reason", "x", "--yes"),
         "review list": (),
         "review decide": (TASK, "--confirm", "--reason", "x"),
         "dead list": (),
@@ -181,6 +185,7 @@ def test_all_commands_that_need_a_stack_are_covered() -> None:
     assert TREE.keys() - NO_STACK.keys() == {
         *("up", "logs", "doctor", "demo", "result verify"),
         *("ledger drill", "ledger restore"),  # they start what they need
+        "ledger rotate-key",  # prepares the next start
     }
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints, WithJsonSchema
@@ -37,6 +37,11 @@ Instant = Annotated[
 Decimal = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$")]
 
 _REQUESTS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tierproof:request")
+
+
+def written(moment: datetime) -> str:
+    """Return a moment as an `Instant`: UTC, microseconds (RFC 3339). `moment` knows its zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def task_id_of(tenant: str, key: str) -> str:

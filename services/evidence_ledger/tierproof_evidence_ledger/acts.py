@@ -34,7 +34,7 @@ DEEDS = frozenset({"ledger.erased.v1", "ledger.held.v1", "ledger.unheld.v1", ALT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """A deed on its way into the log. `data` are plain JSON values without floats, `done_at` RFC 3339, None for now."""
+    """A deed on its way into the log. `data` are JSON values, `done_at` RFC 3339, None for when it is recorded."""
 
     type: str
     data: Mapping[str, Any]
@@ -45,6 +45,11 @@ class Act:
 
 def act_entry(act: Act, recorded_at: str) -> bytes:
     """Return the canonical bytes of an act's entry."""
+    return canonical(_entry(act_event(act, recorded_at), recorded_at))
+
+
+def act_event(act: Act, recorded_at: str) -> dict[str, Any]:
+    """Return what the log says of an act; of one that no entry could hold, who did it and the digest of the rest."""
     data = plain({"actor": SOURCE, **act.data})
     event = {
         "id": str(act.act_id),
@@ -53,15 +58,15 @@ def act_entry(act: Act, recorded_at: str) -> bytes:
         "subject": str(data.get("tenant") or act.type)[:SHOWN],
         "time": act.done_at or recorded_at,
     }
-    entry = {"entry": ENTRY_VERSION, "kind": "act", "recorded_at": recorded_at}
-    content = canonical(entry | {"event": event | {"data": data}})
-    if unfit(content) is None:
-        return content
-    digest = sha256(content).hexdigest()
-    return canonical(
-        entry
-        | {"event": event | {"data": {"actor": str(data["actor"])[:SHOWN], "unfit": unfit(content), "sha256": digest}}}
-    )
+    why = unfit(canonical(_entry(event | {"data": data}, recorded_at)))
+    if why is not None:
+        digest = sha256(canonical(data)).hexdigest()
+        data = {"actor": str(data["actor"])[:SHOWN], "unfit": why, "sha256": digest}
+    return event | {"data": data}
+
+
+def _entry(event: Mapping[str, Any], recorded_at: str) -> dict[str, Any]:
+    return {"entry": ENTRY_VERSION, "kind": "act", "recorded_at": recorded_at, "event": event}
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 import psycopg
+from tierproof_contracts.ids import written
 
-from tierproof_evidence_ledger.acts import DEEDS, SOURCE, plain
+from tierproof_evidence_ledger.acts import DEEDS, SOURCE, Act, act_event, plain
 from tierproof_evidence_ledger.findings import Report
 
 ERASED, HELD, UNHELD = "ledger.erased.v1", "ledger.held.v1", "ledger.unheld.v1"
@@ -16,12 +16,19 @@ Rows = psycopg.Connection[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """An act as its table tells it; `seq` is None while it is on its way into the log, `data` what the log is to say."""
+    """An act as its table tells it: what was said there, and the event that the log is to hold of it.
 
-    type: str
+    `seq` is None while it is on its way into the log.
+    """
+
     data: Mapping[str, Any]
-    done_at: str
+    event: Mapping[str, Any]
     seq: int | None
+
+    @property
+    def type(self) -> str:
+        """Which deed it was."""
+        return str(self.event["type"])
 
 
 def compare(rows: Rows, told: Mapping[str, tuple[int, Mapping[str, Any]]], report: Report) -> None:
@@ -29,7 +36,7 @@ def compare(rows: Rows, told: Mapping[str, tuple[int, Mapping[str, Any]]], repor
     done = dict(_done(rows))
     for act_id, (seq, event) in told.items():
         deed = done.get(act_id)
-        if deed is None or not _is_told(deed, seq, event):
+        if deed is None or (deed.seq, deed.event) != (seq, event):
             report.add(seq, "the act is not the one that was done in the database")
     for act_id, deed in done.items():
         if deed.seq is not None and act_id not in told:
@@ -43,15 +50,11 @@ def compare(rows: Rows, told: Mapping[str, tuple[int, Mapping[str, Any]]], repor
 
 def _done(rows: Rows) -> Iterator[tuple[str, Deed]]:
     for act_id, kind, said, done_at, seq in rows.execute("SELECT act_id, type, said, done_at, seq FROM ledger.v_act"):
-        data = plain({"actor": SOURCE, **said}) if isinstance(said, dict) else {}
-        moment = done_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        yield str(act_id), Deed(type=kind, data=data, done_at=moment, seq=seq)
-
-
-def _is_told(deed: Deed, seq: int, event: Mapping[str, Any]) -> bool:
-    data = event["data"]
-    same = data == deed.data or ("too_large" in data and data.get("actor") == deed.data["actor"])
-    return (deed.seq, deed.type, deed.done_at, same) == (seq, event["type"], event["time"], True)
+        act = Act(type=kind, data=said if isinstance(said, dict) else {}, act_id=act_id, done_at=written(done_at))
+        yield (
+            str(act_id),
+            Deed(data=plain({"actor": SOURCE, **act.data}), event=act_event(act, str(act.done_at)), seq=seq),
+        )
 
 
 def _erasures(rows: Rows, done: list[Deed], report: Report) -> None:
@@ -77,7 +80,7 @@ def _holds(rows: Rows, done: list[Deed], report: Report) -> None:
     columns = "hold_id::text, tenant, reason, placed_by, lifted_because, lifted_by"
     held = {row[0]: row[1:] for row in rows.execute(f"SELECT {columns} FROM ledger.v_hold").fetchall()}  # noqa: S608 - names of columns
     acts: dict[str, tuple[Any, ...]] = {}
-    for deed in sorted(done, key=lambda each: (each.type, each.done_at)):  # held before unheld
+    for deed in sorted(done, key=lambda each: (each.type, each.event["time"])):  # held before unheld
         hold, reason, actor = (deed.data.get(name) for name in ("hold", "reason", "actor"))
         if deed.type == HELD:
             acts[str(hold)] = (deed.data.get("tenant"), reason, actor, None, None)

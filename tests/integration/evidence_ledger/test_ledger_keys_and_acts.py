@@ -1,8 +1,7 @@
 """A log changes its key and readers follow; what the ledger does itself is in the log; clocks and sizes do not break it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,18 +24,10 @@ from tierproof_proofs.log_key import LogKey, open_checkpoint
 from tierproof_proofs.note import NoteSigner, parse_note
 from tierproof_proofs.trust import Trust
 
+from tests.integration.evidence_ledger.at_work import in_office
+
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 NEXT = NoteSigner(name="ledger.example/tests", signer=Ed25519Signer.from_seed(b"the next log key, for tests only"))
-
-
-@asynccontextmanager
-async def in_office(ledger: Any, office: Office) -> AsyncIterator[Recorder]:
-    """Hold office for a while."""
-    store = await Store.open(ledger.dsn("ledger_writer"))
-    try:
-        yield await begin(store, office)
-    finally:
-        await store.close()
 
 
 def _signatures(ledger: Any) -> list[tuple[int, int]]:
@@ -154,3 +145,15 @@ async def test_a_migration_is_in_the_log_with_what_the_schema_is_made_of(databas
     assert (said["type"], said["data"]["migrations"]) == ("ledger.migrated.v1", ["0001_ledger.sql"])
     assert any(part.startswith("trigger ledger.entry") for part in said["data"]["parts"])
     assert migrate(database, delivered_migrations()) == []
+
+
+@pytest.mark.requirement("LED-append")
+async def test_a_deed_that_no_entry_could_hold_is_no_fault(recorder: Recorder, ledger: Any, office: Office) -> None:
+    """Dropping very many things at once says more than an entry holds: the log has its digest, and verification computes the same."""
+    objects = [f"ledger.thing_{number:06}" for number in range(4000)]
+    said = orjson.dumps({"actor": "postgres", "command": "DROP", "objects": objects}).decode()
+    ledger.rows("INSERT INTO ledger.act (type, said) VALUES ('ledger.altered.v1', %s)", said)
+    await recorder.record([], NOW)
+    assert ledger.rows("SELECT entry #>> '{event,data,unfit}' FROM ledger.v_entry")[0][0].startswith("an entry of")
+    trust = Trust(log_keys=(LogKey(key=office.signer.verifier_key),))
+    assert verify(ledger.dsn("ledger_auditor"), trust).faults == []

@@ -18,7 +18,7 @@ from tierproof_contracts import subjects
 from tierproof_contracts.catalogue import read_event, schema_name
 from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.errors import ContractError, explain_validation
-from tierproof_contracts.ids import task_id_of
+from tierproof_contracts.ids import task_id_of, written
 from tierproof_contracts.task import TaskSubmittedV1
 from tierproof_contracts.text import LARGEST_INLINE, Text
 
@@ -116,7 +116,7 @@ class Fleet:
             type=task.event_type,
             source=self.connection.user,
             subject=task.task_id,
-            time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            time=written(datetime.now(UTC)),
             dataschema=schema_name(task.event_type),
             correlationid=task.task_id,
             data=task,

@@ -11,7 +11,7 @@ import structlog
 from tierproof_contracts import topology
 from tierproof_contracts.catalogue import read_event, schema_name
 from tierproof_contracts.envelope import Envelope, Event
-from tierproof_contracts.ids import event_id_of
+from tierproof_contracts.ids import event_id_of, written
 from tierproof_contracts.incident import PublicationRefusedV1
 from tierproof_contracts.subjects import ROOT
 
@@ -59,7 +59,7 @@ class Publisher:
     def envelope(self, data: E, cause: Received[Any] | Envelope[Any] | None, event_id: str) -> Envelope[E]:
         """Return the envelope in which an event travels."""
         origin = cause.envelope if isinstance(cause, Received) else cause
-        stamp = self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        stamp = written(self.now())
         return Envelope(
             id=event_id,
             type=data.event_type,

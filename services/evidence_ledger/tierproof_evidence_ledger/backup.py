@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from tierproof_contracts.ids import written
 from tierproof_proofs.checkpoint import Checkpoint, parse_checkpoint
 from tierproof_proofs.note import parse_note
 
@@ -61,7 +62,7 @@ def back_up(owner_dsn: str, to: Path, binaries: Path | None = None) -> Backup:
     """
     if to.exists() and any(to.iterdir()):
         raise BackupFailed(f"{to} is not empty: name a new folder for each backup")
-    began, began_at = time.monotonic(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    began, began_at = time.monotonic(), written(datetime.now(UTC))
     checkpoint, note, published, server = _state(owner_dsn)
     to.mkdir(parents=True, exist_ok=True, mode=0o700)
     copy = to / BASE

@@ -1,6 +1,6 @@
 """The books beside the entries: that positions, texts, outcomes, acts, published checkpoints and the schema agree with them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from tierproof_evidence_ledger import deeds_told
 from tierproof_evidence_ledger.acts import DEEDS, MIGRATED, RESTORED
 from tierproof_evidence_ledger.findings import Report
 from tierproof_evidence_ledger.fingerprint import parts_of
+from tierproof_evidence_ledger.sealed import commitments_in
 
 DISPOSITIONS = {"event": "recorded", "conflict": "conflict", "rejected": "rejected", "advisory": "advisory"}
 OPENING = frozenset({"task.submitted.v1", "task.accepted.v1", "review.requested.v1", "task.decided.v1"})
@@ -114,20 +115,6 @@ def texts(rows: Rows, told: Told, memory: Memory) -> None:
     stored = {row[0] for row in rows.execute(query, [list(named)])}
     for commitment in named.keys() - stored:
         memory.unstored.setdefault(commitment, named[commitment])
-
-
-def commitments_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    """Yield the commitments of sealed texts in a JSON value, in no order."""
-    left = [value]
-    while left:
-        part = left.pop()
-        if type(part) is dict:
-            if type(part.get("commitment")) is str and "size" in part:
-                yield part["commitment"]
-            part = part.values()
-        elif type(part) is not list:
-            continue
-        left += [inner for inner in part if type(inner) is dict or type(inner) is list]
 
 
 def balance(rows: Rows, trust: Trust, keys: Sequence[LogKey], memory: Memory) -> None:

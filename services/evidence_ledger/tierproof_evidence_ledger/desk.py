@@ -82,7 +82,8 @@ class Desk:
 
     def open_from(self, size: int) -> int:
         """Return the first entry that concerns a task that is still open, `size` when none is."""
-        return min((task.first_seq for task in self.tasks.values()), default=size)
+        first = next(iter(self.tasks.values()), None)  # they were met in the order of their entries
+        return size if first is None else first.first_seq
 
     def forget(self, task_id: str) -> None:
         """Take a task with its outcome off the desk."""

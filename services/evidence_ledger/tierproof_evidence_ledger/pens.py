@@ -7,10 +7,13 @@ from typing import Any
 from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.log_key import LogKey
+from tierproof_proofs.merkle import leaf_hash
 from tierproof_proofs.note import NoteSigner, VerifierKey, parse_vkey, sign_note
 
 from tierproof_evidence_ledger.acts import ROTATED, Act
+from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.errors import NotConfigured
+from tierproof_evidence_ledger.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +32,6 @@ class Pens:
         """The name of the log."""
         return self.keys[0].key.name
 
-    @property
-    def all_keys(self) -> tuple[LogKey, ...]:
-        """Every public key of the log."""
-        return self.keys if self.post_quantum is None else (*self.keys, LogKey(key=self.post_quantum.verifier_key))
-
     def at(self, size: int) -> list[NoteSigner]:
         """Return the signers of a checkpoint of a size; raises NotConfigured when the current key is not at hand."""
         valid = [key.key for key in self.keys if key.signs(size)]
@@ -45,6 +43,15 @@ class Pens:
     def sign(self, checkpoint: Checkpoint) -> str:
         """Return a checkpoint as a note, signed by the keys that are valid at its size."""
         return sign_note(str(checkpoint), self.at(checkpoint.size))
+
+
+def covered(batch: Batch, tree: Tree, now: Pens) -> tuple[Tree, Checkpoint]:
+    """Give a batch its tiles and its signed checkpoint over a tree; return the tree after it, and the checkpoint."""
+    leaves = [leaf_hash(content) for content in batch.entries]
+    grown, batch.tiles = tree.grown(leaves)
+    checkpoint = Checkpoint(origin=now.origin, size=grown.size, root=grown.frontier.root())
+    batch.checkpoint = (grown.size, now.sign(checkpoint), b"".join(leaves))
+    return grown, checkpoint
 
 
 def pens(

@@ -14,11 +14,12 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from tierproof_bus.errors import Transient
 from tierproof_bus.link import Link
-from tierproof_bus.streams import JetStreams, answer_of
+from tierproof_bus.streams import answer_of
 from tierproof_contracts.topology import Consumer
 
 from tierproof_evidence_ledger.canonical import Delivered
 from tierproof_evidence_ledger.errors import StreamLost
+from tierproof_evidence_ledger.stream_positions import StreamPositions
 
 _log = structlog.get_logger()
 EXPIRES_SECONDS = 30.0
@@ -148,14 +149,6 @@ def _second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%dT%H:%M:%S}"
 
 
-async def created_at(link: Link, stream: str) -> str:
-    """Return when a stream was created, as the broker writes it; raises Transient."""
-    answer = answer_of(await link.ask(f"$JS.API.STREAM.INFO.{stream}", b""))
-    if "created" not in answer:
-        raise Transient(f"stream {stream}: {answer.get('error', {}).get('description', 'no creation time')}")
-    return str(answer["created"])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOver:
     """What an earlier sequencer was given and has not acknowledged, and the number of the next delivery."""
@@ -164,7 +157,7 @@ class LeftOver:
     next_delivery: int
 
 
-async def left_over(link: Link, consumer: Consumer, created: str) -> LeftOver:
+async def left_over(link: Link, consumer: Consumer, positions: StreamPositions) -> LeftOver:
     """Read unacknowledged messages from the stream itself. They must be recorded before anything after them is acknowledged.
 
     Raises Transient when the broker does not answer.
@@ -174,19 +167,5 @@ async def left_over(link: Link, consumer: Consumer, created: str) -> LeftOver:
         raise Transient(f"{consumer.durable}: {info.get('error', {}).get('description', 'no state')}")
     delivered = info["delivered"]
     places = range(int(info["ack_floor"]["stream_seq"]) + 1, int(delivered["stream_seq"]) + 1)
-    streams, wanted = JetStreams(link), tuple(pattern.removesuffix(">") for pattern in consumer.filters)
-    messages = []
-    for place in places:
-        found = await streams.at(consumer.stream, place)
-        if found is not None and found.subject.startswith(wanted):
-            messages.append(
-                Delivered(
-                    stream=consumer.stream,
-                    created=created,
-                    sequence=place,
-                    subject=found.subject,
-                    stored_at=f"{found.stored_at:%Y-%m-%dT%H:%M:%S.%f}Z",
-                    content=found.content,
-                )
-            )
+    messages = await positions.messages_of(consumer, places)
     return LeftOver(messages=messages, next_delivery=int(delivered["consumer_seq"]) + 1)

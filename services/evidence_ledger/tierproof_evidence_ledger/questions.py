@@ -125,7 +125,7 @@ class Answers:
         began = time.monotonic()
         report = await self._verify()
         milliseconds = round((time.monotonic() - began) * 1000)
-        await self._note(VERIFIED, {"actor": asker} | _summary(report, milliseconds))
+        await self._note(VERIFIED, {"actor": asker, **report.summary(), "seconds_milli": milliseconds})
         problems = tuple(asked.Problem(index=fault.seq, what=fault.what) for fault in report.faults)
         return _answered(
             asked.VerifyReport(
@@ -169,16 +169,6 @@ def _exported(page: Callable[..., asked.Shape]) -> Respond:
 
 def _answered(found: asked.Shape) -> bytes:
     return b'{"answer":' + found.model_dump_json(exclude_none=True).encode() + b"}"
-
-
-def _summary(report: Report, milliseconds: int) -> dict[str, Any]:
-    found = {
-        "entries": report.size,
-        "root": report.root.hex(),
-        "faults": len(report.faults),
-        "seconds_milli": milliseconds,
-    }
-    return found if report.first_bad is None else found | {"first_bad": report.first_bad}
 
 
 def _failed(name: str, error: LedgerError | psycopg.Error) -> bytes:

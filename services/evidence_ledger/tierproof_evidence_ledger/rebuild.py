@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from tierproof_proofs.checkpoint import Checkpoint
-from tierproof_proofs.merkle import leaf_hash
 
 from tierproof_evidence_ledger.acts import DEEDS, ROTATED
 from tierproof_evidence_ledger.batch import Batch, IngestKey, Outcome
 from tierproof_evidence_ledger.books import DISPOSITIONS
 from tierproof_evidence_ledger.errors import Corrupted
-from tierproof_evidence_ledger.pens import Pens
+from tierproof_evidence_ledger.pens import Pens, covered
 from tierproof_evidence_ledger.tree import Tree
 
 ERASED = "ledger.erased.v1"
@@ -82,11 +80,7 @@ def batch_of(first: int, entries: Sequence[bytes], tree: Tree, pens: Pens) -> tu
             _learn(batch, seq, entry)
         except (KeyError, TypeError, ValueError):
             raise Corrupted(f"entry {seq} of the mirror does not have an entry's form") from None
-    leaves = [leaf_hash(content) for content in entries]
-    grown, batch.tiles = tree.grown(leaves)
-    checkpoint = Checkpoint(origin=pens.origin, size=grown.size, root=grown.frontier.root())
-    batch.checkpoint = (grown.size, pens.sign(checkpoint), b"".join(leaves))
-    return batch, grown
+    return batch, covered(batch, tree, pens)[0]
 
 
 def said_in(seq: int, content: bytes) -> dict[str, Any]:

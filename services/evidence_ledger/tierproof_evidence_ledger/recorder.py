@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 import structlog
+from tierproof_contracts.ids import written
 from tierproof_proofs.checkpoint import Checkpoint
-from tierproof_proofs.merkle import leaf_hash
 
 from tierproof_evidence_ledger import canonical as forms
 from tierproof_evidence_ledger import metrics
@@ -16,7 +16,7 @@ from tierproof_evidence_ledger.acts import ALARMING, Act, act_entry
 from tierproof_evidence_ledger.batch import Batch, IngestKey, Outcome
 from tierproof_evidence_ledger.decide import Recorded
 from tierproof_evidence_ledger.desk import Desk
-from tierproof_evidence_ledger.pens import Pens
+from tierproof_evidence_ledger.pens import Pens, covered
 from tierproof_evidence_ledger.recent import RecentEvents
 from tierproof_evidence_ledger.release import Position, released_event
 from tierproof_evidence_ledger.rulings import PlannedRelease, given_up, planned_releases, take_off_settled
@@ -106,7 +106,7 @@ class Recorder:
             acts = [*acts, *await self.store.acts()]
         self._release(draft, planned)
         self._act(draft, acts)
-        tree, checkpoint = self._grow(draft.batch)
+        tree, checkpoint = covered(draft.batch, self.tree, self.pens) if draft.batch.entries else (self.tree, None)
         await self._seal_texts(draft)
         if not draft.batch.is_empty:
             await self._make_room(tree.size)
@@ -200,15 +200,6 @@ class Recorder:
             if act.type in ALARMING:
                 _log.warning("ledger.act", type=act.type, seq=seq)
 
-    def _grow(self, batch: Batch) -> tuple[Tree, Checkpoint | None]:
-        leaves = [leaf_hash(content) for content in batch.entries]
-        if not leaves:
-            return self.tree, None
-        tree, batch.tiles = self.tree.grown(leaves)
-        checkpoint = Checkpoint(origin=self.pens.origin, size=tree.size, root=tree.frontier.root())
-        batch.checkpoint = (tree.size, self.pens.sign(checkpoint), b"".join(leaves))
-        return tree, checkpoint
-
     async def _make_room(self, size: int) -> None:
         """Have partitions well before they are needed."""
         if size + ROOM // 2 > self.room:
@@ -239,8 +230,3 @@ def _recorded(said: forms.Said) -> Recorded:
         data=said.data,
         cause=said.envelope.get("causationid"),
     )
-
-
-def written(moment: datetime) -> str:
-    """Return a UTC time as entries hold it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

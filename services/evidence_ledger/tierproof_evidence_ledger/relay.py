@@ -12,16 +12,15 @@ from tierproof_bus.publish import id_of_subject
 from tierproof_contracts.catalogue import envelope_of, schema_name
 from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.evidence import EvidenceCheckpointedV1
+from tierproof_contracts.ids import written
 from tierproof_contracts.result import ResultReleasedV1
 from tierproof_proofs.checkpoint import parse_checkpoint
 from tierproof_proofs.note import parse_note
 
 from tierproof_evidence_ledger import metrics
-from tierproof_evidence_ledger.books import commitments_in
 from tierproof_evidence_ledger.errors import Corrupted, TextUnreadable
-from tierproof_evidence_ledger.recorder import written
 from tierproof_evidence_ledger.release import SOURCE
-from tierproof_evidence_ledger.sealed import SealedText, Vault, WrappedKey
+from tierproof_evidence_ledger.sealed import SealedText, Vault, WrappedKey, commitments_in
 from tierproof_evidence_ledger.store import Store
 
 _log = structlog.get_logger()

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tierproof_evidence_ledger.batch import Batch
-from tierproof_evidence_ledger.books import commitments_in
 from tierproof_evidence_ledger.canonical import CarriedText, Delivered, Said
 from tierproof_evidence_ledger.rebuild import Foretold
-from tierproof_evidence_ledger.sealed import NONCE_SIZE, SealedText, Vault, WrappedKey
+from tierproof_evidence_ledger.sealed import NONCE_SIZE, SealedText, Vault, WrappedKey, commitments_in
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.stream_positions import StreamPositions
 

@@ -7,9 +7,10 @@ stay as they are.
 import os
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -115,6 +116,20 @@ class Vault:
             return self._wrapping.decrypt(nonce, wrapped, _bound(key.key_id, key.tenant))
         except InvalidTag:
             raise TextUnreadable(f"key {key.key_id}: wrapped by another key file, or altered") from None
+
+
+def commitments_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    """Yield the commitments of sealed texts in a JSON value, in no order."""
+    left = [value]
+    while left:
+        part = left.pop()
+        if type(part) is dict:
+            if type(part.get("commitment")) is str and "size" in part:
+                yield part["commitment"]
+            part = part.values()
+        elif type(part) is not list:
+            continue
+        left += [inner for inner in part if type(inner) is dict or type(inner) is list]
 
 
 def _cipher_of(tenant_key: bytes, task_id: str) -> AESGCM:

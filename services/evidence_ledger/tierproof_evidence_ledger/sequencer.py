@@ -29,12 +29,13 @@ from tierproof_evidence_ledger.duties import Duties
 from tierproof_evidence_ledger.errors import Deposed, NotInOffice, StreamLost
 from tierproof_evidence_ledger.inbasket import Inbasket, Item
 from tierproof_evidence_ledger.publisher import Publisher
-from tierproof_evidence_ledger.pull import Pull, created_at, left_over
+from tierproof_evidence_ledger.pull import Pull, left_over
 from tierproof_evidence_ledger.relay import Relay
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.signers import signer_at
 from tierproof_evidence_ledger.store import Store
+from tierproof_evidence_ledger.stream_positions import StreamPositions
 from tierproof_evidence_ledger.term import Office, begin
 from tierproof_evidence_ledger.together import first_ended
 
@@ -111,8 +112,9 @@ class Sequencer:
     async def _pull(self, consumer: Consumer, appender: Appender, inbasket: Inbasket) -> Pull:
         """Record what an earlier sequencer left over, and return the pull of what follows."""
         settings = self._settings
-        created = await created_at(self._link, consumer.stream)
-        left = await left_over(self._link, consumer, created)
+        positions = StreamPositions(self._link)
+        created = (await positions.state(consumer.stream)).created
+        left = await left_over(self._link, consumer, positions)
         for start in range(0, len(left.messages), settings.batch_events):
             await appender.append(left.messages[start : start + settings.batch_events], utc_now())
         await appender.settled()

@@ -2,12 +2,12 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import UTC
 from typing import Any, Self
 
 import orjson
 import psycopg
 from psycopg import AsyncConnection
+from tierproof_contracts.ids import written
 
 from tierproof_evidence_ledger.acts import ALTERED, DEEDS, Act
 from tierproof_evidence_ledger.batch import Batch
@@ -261,7 +261,7 @@ class Store:
 def _done(act_id: uuid.UUID, kind: str, said: Any, done_at: Any) -> Act:  # noqa: ANN401 - any JSON value; a datetime
     if kind not in DEEDS or not isinstance(said, dict):
         kind, said = ALTERED, {"command": "INSERT", "objects": ["ledger.act"], "claimed": kind, "said": said}
-    return Act(type=kind, data=said, act_id=act_id, done_at=_instant(done_at), in_database=True)
+    return Act(type=kind, data=said, act_id=act_id, done_at=written(done_at), in_database=True)
 
 
 def _text_in(row: tuple[Any, ...]) -> tuple[SealedText, WrappedKey | None]:
@@ -276,10 +276,6 @@ def _text_in(row: tuple[Any, ...]) -> tuple[SealedText, WrappedKey | None]:
     )
     key = None if wrapped is None else WrappedKey(key_id=key_id, tenant=tenant, wrapped=bytes(wrapped))
     return text, key
-
-
-def _instant(moment: Any) -> str:  # noqa: ANN401 - a datetime of the driver
-    return str(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
 def recorded_in(entry: dict[str, Any]) -> Recorded:

@@ -1,4 +1,4 @@
-"""Streams by position: what a ledger reads of them after a disaster, whatever its consumers have acknowledged. Writes nothing."""
+"""Streams by position: what a ledger reads of them after a crash or a disaster, whatever is acknowledged. Writes nothing."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ from typing import Any
 from tierproof_bus.errors import Transient
 from tierproof_bus.link import Link
 from tierproof_bus.streams import JetStreams, answer_of
+from tierproof_contracts.ids import written
 from tierproof_contracts.topology import Consumer
 
 from tierproof_evidence_ledger.canonical import Delivered
@@ -69,13 +70,18 @@ class StreamPositions:
                     created=state.created,
                     sequence=raw.sequence,
                     subject=raw.subject,
-                    stored_at=f"{raw.stored_at:%Y-%m-%dT%H:%M:%S.%f}Z",
+                    stored_at=written(raw.stored_at),
                     content=raw.content,
                 )
                 for raw in await asyncio.gather(*asked)
                 if raw is not None
             ]
         return found
+
+    async def messages_of(self, consumer: Consumer, places: Sequence[int]) -> list[Delivered]:
+        """Return those of the messages at the places that are a consumer's, in order."""
+        wanted = tuple(pattern.removesuffix(">") for pattern in consumer.filters)
+        return [each for each in await self.messages(consumer.stream, places) if each.subject.startswith(wanted)]
 
     async def last_on(self, stream: str, subject: str) -> dict[str, Any] | None:
         """Return the event that lies on a subject, and its place as `stream_seq`; None when there is none."""
@@ -85,10 +91,8 @@ class StreamPositions:
     async def missing(self, store: Store, consumer: Consumer, most: int) -> AsyncIterator[list[Delivered]]:
         """Yield, at most `most` at a time, the consumer's messages at positions that the ledger has not recorded."""
         state = await self.state(consumer.stream)
-        wanted = tuple(pattern.removesuffix(">") for pattern in consumer.filters)
         bounds = [state.first, state.last, state.name, state.created, state.first, state.last]
         for first, last in await store.all(_MISSING, bounds) if state.last >= state.first else ():
             for start in range(first, last + 1, most):
-                found = await self.messages(consumer.stream, range(start, min(start + most, last + 1)))
-                if ours := [message for message in found if message.subject.startswith(wanted)]:
-                    yield ours
+                if found := await self.messages_of(consumer, range(start, min(start + most, last + 1))):
+                    yield found

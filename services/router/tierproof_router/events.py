@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from tierproof_contracts.documents import FleetManifest, Reviewers, RoutingPolicy, TierSpec
 from tierproof_contracts.envelope import Citation
-from tierproof_contracts.ids import request_id_of
+from tierproof_contracts.ids import request_id_of, written
 from tierproof_contracts.inference import Decode, InferenceRequestedV1, ModelPin
 from tierproof_contracts.slip import Attempt, Slip
 from tierproof_contracts.task import Abstained, Accepted, Failed, TaskAcceptedV1, TaskDecidedV1, TaskSubmittedV1
@@ -28,11 +28,6 @@ class Documents:
     fleet: FleetManifest
 
 
-def instant(moment: datetime) -> str:
-    """Return a UTC time as contracts write it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def acceptance(
     task: TaskSubmittedV1,
     submission: Citation,
@@ -51,8 +46,8 @@ def acceptance(
         policy=policy.digest(),
         fleet=fleet.digest(),
         reviewers=reviewers.digest(),
-        accepted_at=instant(stored_at),
-        deadline=instant(stored_at + timedelta(milliseconds=allowed)),
+        accepted_at=written(stored_at),
+        deadline=written(stored_at + timedelta(milliseconds=allowed)),
     )
 
 

@@ -10,6 +10,7 @@ from tierproof_bus import Bus, Published, Raw, Received, Transient
 from tierproof_contracts import subjects
 from tierproof_contracts.catalogue import read_event
 from tierproof_contracts.errors import ContractError
+from tierproof_contracts.ids import written
 from tierproof_contracts.inference import Completed, InferenceRequestedV1, InferenceSettledV1, NotCompleted
 from tierproof_contracts.review import ReviewDecidedV1, ReviewExpiredV1, ReviewRequestedV1
 from tierproof_contracts.slip import Slip
@@ -173,7 +174,7 @@ async def ask_person(
         answer=candidate.text,
         tier=slip.attempts[-1].tier,
         checks=verdict.checks if isinstance(verdict, Passed) else (),
-        deadline=events.instant(deadline),
+        deadline=written(deadline),
         slip=slip,
     )
     asked = await bus.publish(request, cause=context.cause)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from tierproof_evidence_ledger.canonical import canonical
+from tierproof_evidence_ledger.columns import NAMES
 from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.merkle import Frontier, leaf_hash
 from tierproof_proofs.note import NoteSigner, sign_note
@@ -67,19 +68,7 @@ class Scene:
     def lie(self, seq: int, column: str, value: str, content: str = "canonical") -> None:
         """Write a value into an entry's generated column while the function behind it looks away."""
         said = self.all("SELECT pg_get_functiondef('ledger.said_in(bytea)'::regprocedure)")[0][0]
-        names = [
-            "kind",
-            "event_id",
-            "event_type",
-            "task_id",
-            "tenant",
-            "actor",
-            "safety_class",
-            "digests",
-            "occurred_at",
-            "recorded_at",
-        ]
-        row = ", ".join(value if name == column else f"(said).{name}" for name in names)
+        row = ", ".join(value if name == column else f"(said).{name}" for name in NAMES)
         self.do(f"CREATE TEMP TABLE lie AS SELECT ROW({row})::ledger.said AS said FROM ledger.entry WHERE seq = {seq}")
         attributes = "IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql"
         lying = "SELECT said FROM lie"

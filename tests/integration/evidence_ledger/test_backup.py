@@ -7,44 +7,28 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from nats.aio.client import Client
-from tierproof_contracts import topology
 from tierproof_embedded.testing import PostgresServer
 from tierproof_evidence_ledger.backup import BASE, MANIFEST, WITHOUT, BackupFailed, back_up, opened, program
 from tierproof_evidence_ledger.mirror import Mirror
-from tierproof_evidence_ledger.service import serve
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.testing import answered_task
+
+from tests.integration.evidence_ledger.at_work import at_work, tell
 
 ENTRIES = "SELECT seq, canonical FROM ledger.entry"
 Ledger = Any  # LedgerDatabase of conftest.py
 
 
-@asynccontextmanager
-async def at_work(settings: LedgerSettings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    serving = asyncio.create_task(serve(settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        assert await asyncio.wait_for(serving, 15) == 0
-
-
 async def done(client: Client, ledger: Ledger, numbers: range) -> None:
     """Have tasks done, and wait for their outcomes."""
-    stream = client.jetstream()
-    stories = [answered_task(number) for number in numbers]
-    for event in (event for story in stories for event in story.events):
-        subject = event.data.subject()
-        await stream.publish(subject, event.to_bytes(), stream=topology.stream_of(subject))
+    await tell(client, *(answered_task(number) for number in numbers))
     async with asyncio.timeout(20):
         while ledger.rows("SELECT count(*) FROM ledger.outcome")[0][0] < numbers.stop:  # noqa: ASYNC110 - polled
             await asyncio.sleep(0.05)

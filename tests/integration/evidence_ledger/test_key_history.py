@@ -1,7 +1,5 @@
 """Which keys sign a log and when: learnt from the log itself, and from nothing that is not under a key believed before."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +9,14 @@ from tierproof_evidence_ledger.acts import ROTATED, Act
 from tierproof_evidence_ledger.errors import Corrupted
 from tierproof_evidence_ledger.key_history import followed
 from tierproof_evidence_ledger.recorder import Recorder
-from tierproof_evidence_ledger.store import Store
-from tierproof_evidence_ledger.term import Office, begin
+from tierproof_evidence_ledger.term import Office
 from tierproof_evidence_ledger.testing import abstained_task
 from tierproof_evidence_ledger.testing_streams import Streams
 from tierproof_proofs.keys import Ed25519Signer
 from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner
+
+from tests.integration.evidence_ledger.at_work import in_office
 
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 OVERLAP = 10
@@ -28,15 +27,6 @@ def _signer(seed: bytes) -> NoteSigner:
 
 
 SECOND, THIRD, STRANGER = _signer(b"second"), _signer(b"third"), _signer(b"stranger")
-
-
-@asynccontextmanager
-async def in_office(ledger: Any, office: Office) -> AsyncIterator[Recorder]:
-    store = await Store.open(ledger.dsn("ledger_writer"))
-    try:
-        yield await begin(store, office)
-    finally:
-        await store.close()
 
 
 async def _rotated_twice(ledger: Any, office: Office) -> list[int]:

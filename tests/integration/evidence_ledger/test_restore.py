@@ -3,14 +3,13 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from tierproof_contracts import subjects, topology
+from tierproof_contracts import subjects
 from tierproof_evidence_ledger import restore as restoring
 from tierproof_evidence_ledger.elsewhere import DataLoss, Rewritten
 from tierproof_evidence_ledger.errors import Corrupted, NotInOffice
@@ -18,11 +17,12 @@ from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.mirror import Mirror
 from tierproof_evidence_ledger.mirror_folder import MirrorDiverged
 from tierproof_evidence_ledger.restore import restore
-from tierproof_evidence_ledger.service import serve
 from tierproof_evidence_ledger.settings import LedgerSettings, trust_of
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.testing import Story, answered_task
 from tierproof_evidence_ledger.verify import verify
+
+from tests.integration.evidence_ledger.at_work import at_work, tell
 
 TABLES = (
     "SELECT seq, canonical FROM ledger.entry",
@@ -41,26 +41,6 @@ def mirrored(settings: LedgerSettings, ledger: Ledger, tmp_path: Path) -> Ledger
     """A ledger with a second copy, and an owner who may restore it."""
     own = {"mirror": tmp_path / "mirror", "pg_owner_dsn": ledger.dsn()}
     return settings.model_copy(update=own)
-
-
-@asynccontextmanager
-async def at_work(settings: LedgerSettings) -> AsyncIterator[None]:
-    """A sequencer at work until the block ends."""
-    stop = asyncio.Event()
-    serving = asyncio.create_task(serve(settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        assert await asyncio.wait_for(serving, 15) == 0
-
-
-async def tell(client: Client, *stories: Story) -> None:
-    """Publish the events of tasks."""
-    stream = client.jetstream()
-    for event in (event for story in stories for event in story.events):
-        subject = event.data.subject()
-        await stream.publish(subject, event.to_bytes(), stream=topology.stream_of(subject))
 
 
 async def _lies(client: Client, stream: str, subject: str) -> dict[str, Any] | None:

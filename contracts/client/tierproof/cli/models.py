@@ -10,6 +10,7 @@ from tierproof_contracts.catalogue import schema_name
 from tierproof_contracts.documents import ModelRevokedV1
 from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.errors import explain_validation
+from tierproof_contracts.ids import written
 
 from tierproof.cli.output import as_json, run, say
 from tierproof.cli.places import CredentialsFlag, JsonFlag, UrlFlag, place
@@ -48,7 +49,7 @@ def revoke(
                 type=revoked.event_type,
                 source=connection.user,
                 subject=digest,
-                time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                time=written(datetime.now(UTC)),
                 dataschema=schema_name(revoked.event_type),
                 correlationid=digest,
                 data=revoked,

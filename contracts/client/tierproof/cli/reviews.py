@@ -11,7 +11,7 @@ from tierproof_contracts import subjects
 from tierproof_contracts.catalogue import schema_name
 from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.errors import explain_validation
-from tierproof_contracts.ids import tenant_of
+from tierproof_contracts.ids import tenant_of, written
 from tierproof_contracts.questions import OpenReview, Reviews, ReviewsAsked
 from tierproof_contracts.review import ReviewDecidedV1, ReviewRequestedV1, review_statement
 from tierproof_proofs.encoding import base64_of
@@ -156,7 +156,7 @@ def signed_decision(
         "reason": reason,
         "signer": signer,
         "printed_name": printed_name,
-        "signed_at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "signed_at": written(at),
     }
     try:
         return ReviewDecidedV1.model_validate({**fields, "signature": base64_of(key.sign(review_statement(fields)))})

@@ -1,0 +1,1 @@
+"""Tasks with right answers, made from a specification: one module for each domain."""

@@ -71,17 +71,18 @@ def erase(
 ) -> None:
     """Destroy the keys of a tenant's texts, for ever. Entries and proofs stay; a legal hold prevents it."""
     from tierproof_evidence_ledger import custody, custody_commands  # noqa: PLC0415
+    from tierproof_evidence_ledger.scrubbing import scrub  # noqa: PLC0415
 
     with _refusals(as_json=as_json):
-        dsn = _dsn(home, "eraser")
+        dsn, owner = _dsn(home, "eraser"), _dsn(home, "owner")
         if not yes:
             typer.confirm(
                 f"The texts of {tenant} can never be read again, not from a backup either. Erase?", abort=True, err=True
             )
         keys = custody.erase(dsn, tenant, reason, name)
-    _say(
-        {"ok": True, "tenant": tenant, "keys": keys}, [custody_commands.said_of_erasure(tenant, keys)], as_json=as_json
-    )
+        done = scrub(owner)
+    lines = [custody_commands.said_of_erasure(tenant, keys), custody_commands.said_of_scrubbing(done)]
+    _say({"ok": True, "tenant": tenant, "keys": keys}, lines, as_json=as_json)
 
 
 def hold(tenant: Tenant, reason: Reason, home: Home = None, *, name: Name = None, as_json: AsJson = False) -> None:

@@ -157,12 +157,13 @@ CREATE TABLE ledger.text_key (
     wrapped bytea NOT NULL,
     made_at timestamptz NOT NULL DEFAULT now()
 );
+ALTER TABLE ledger.text_key ALTER COLUMN wrapped SET STATISTICS 0;  -- the planner's samples would outlive an erasure
 CREATE TABLE ledger.text_key_erased (
     key_id    uuid PRIMARY KEY,
     tenant    text NOT NULL,
     reason    text NOT NULL,
     erased_by text NOT NULL,
-    erased_at timestamptz NOT NULL DEFAULT now()
+    erased_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE ledger.sealed_text (
     commitment text PRIMARY KEY,
@@ -172,19 +173,20 @@ CREATE TABLE ledger.sealed_text (
     nonce      bytea NOT NULL,
     ciphertext bytea NOT NULL
 );
--- A hold on a tenant's texts lasts until it is lifted.
+-- A hold on a tenant's texts lasts until it is lifted. Times here are of the deed, not of when its transaction began: a hold that waited
+-- for an erasure came after it.
 CREATE TABLE ledger.hold (
     hold_id   uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     tenant    text NOT NULL,
     reason    text NOT NULL,
     placed_by text NOT NULL,
-    placed_at timestamptz NOT NULL DEFAULT now()
+    placed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE ledger.hold_lifted (
     hold_id   uuid PRIMARY KEY REFERENCES ledger.hold,
     reason    text NOT NULL,
     lifted_by text NOT NULL,
-    lifted_at timestamptz NOT NULL DEFAULT now()
+    lifted_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- What people did in this database, on its way into the log: written in the transaction of the deed, appended by the sequencer.
@@ -253,6 +255,9 @@ DECLARE
     gone uuid[];
     held text;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN  -- an older snapshot does not show the hold that was waited for
+        RAISE EXCEPTION 'texts are erased in a transaction that is read committed' USING ERRCODE = '25001';
+    END IF;
     PERFORM ledger.need_reason(why, for_whom);
     PERFORM ledger.need_tenant(erased_tenant);
     LOCK TABLE ledger.hold IN SHARE MODE;  -- a hold that is being placed comes before or after, not beside
@@ -261,9 +266,10 @@ BEGIN
     IF held IS NOT NULL THEN
         RAISE EXCEPTION 'the texts of % are under a legal hold', erased_tenant USING ERRCODE = '55006', DETAIL = held, HINT = 'lift the hold first';
     END IF;
-    INSERT INTO ledger.text_key_erased (key_id, tenant, reason, erased_by)
-        SELECT key_id, tenant, why, session_user FROM ledger.text_key WHERE tenant = erased_tenant;
-    WITH erased AS (DELETE FROM ledger.text_key WHERE tenant = erased_tenant RETURNING key_id) SELECT array_agg(key_id) INTO gone FROM erased;
+    -- One statement: between two, a tenant's first key may be stored.
+    WITH erased AS (DELETE FROM ledger.text_key WHERE tenant = erased_tenant RETURNING key_id),
+         noted AS (INSERT INTO ledger.text_key_erased (key_id, tenant, reason, erased_by) SELECT key_id, erased_tenant, why, session_user FROM erased)
+        SELECT array_agg(key_id) INTO gone FROM erased;
     IF gone IS NOT NULL THEN
         INSERT INTO ledger.act (type, said) VALUES ('ledger.erased.v1',
             jsonb_strip_nulls(jsonb_build_object('tenant', erased_tenant, 'reason', why, 'actor', session_user, 'on_behalf_of', for_whom, 'keys', to_jsonb(gone))));

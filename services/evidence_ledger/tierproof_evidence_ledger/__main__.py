@@ -1,4 +1,4 @@
-"""`python -m tierproof_evidence_ledger [serve | migrate | verify | backup | restore | erase | hold | unhold | holds]`.
+"""`python -m tierproof_evidence_ledger [serve | migrate | verify | backup | restore | erase | scrub | hold | unhold | holds]`.
 
 Run the ledger, prepare its database, verify it deeply, back it up, bring a restored database up to date, or erase and hold texts.
 """

@@ -1,7 +1,8 @@
 """A base backup of the ledger's database, checked as soon as it is made (PostgreSQL: pg_basebackup, pg_verifybackup).
 
 It holds neither the key that signs checkpoints nor the one that wraps the keys of texts: those are files elsewhere, to be kept apart.
-It does hold wrapped keys; those of texts that are erased later stay in it, and a restore erases them again.
+It does hold wrapped keys; those of texts that are erased later stay in it, and a restore erases them again: destroy such backups, or keep
+the key file apart from them.
 """
 
 import importlib.util

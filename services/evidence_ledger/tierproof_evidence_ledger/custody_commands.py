@@ -1,6 +1,6 @@
-"""`python -m tierproof_evidence_ledger erase | hold | unhold | holds`: deeds on texts, where no embedded stack is.
+"""`python -m tierproof_evidence_ledger erase | scrub | hold | unhold | holds`: deeds on texts, where no embedded stack is.
 
-The roles' DSNs come from TIERPROOF_PG_ERASER_DSN(_FILE) and TIERPROOF_PG_HOLDER_DSN(_FILE).
+The roles' DSNs come from TIERPROOF_PG_ERASER_DSN(_FILE), TIERPROOF_PG_HOLDER_DSN(_FILE) and, for `scrub`, TIERPROOF_PG_OWNER_DSN(_FILE).
 """
 
 import argparse
@@ -12,9 +12,10 @@ from uuid import UUID
 
 from tierproof_evidence_ledger import custody
 from tierproof_evidence_ledger.errors import LedgerError
+from tierproof_evidence_ledger.scrubbing import Scrubbed, scrub
 from tierproof_evidence_ledger.settings import LedgerSettings
 
-NAMES = ("erase", "hold", "unhold", "holds")
+NAMES = ("erase", "scrub", "hold", "unhold", "holds")
 RECORDED = "it becomes an entry of the log as soon as the sequencer sweeps"
 
 
@@ -36,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in NAMES:
         command = commands.add_parser(name)
         command.add_argument("--json", action="store_true", help="print one JSON object")
-        if name == "holds":
+        if name in ("holds", "scrub"):
             continue
         if name == "unhold":
             command.add_argument("hold", type=UUID, help="the hold's id")
@@ -54,6 +55,9 @@ def _done(chosen: argparse.Namespace, settings: LedgerSettings) -> tuple[Any, li
         case "erase":
             keys = custody.erase(settings.eraser_dsn, chosen.tenant, chosen.reason, chosen.name)
             return {"ok": True, "tenant": chosen.tenant, "keys": keys}, [said_of_erasure(chosen.tenant, keys)]
+        case "scrub":
+            done = scrub(settings.owner_dsn)
+            return {"ok": True, "segments": done.segments}, [said_of_scrubbing(done)]
         case "hold":
             made = custody.place_hold(settings.holder_dsn, chosen.tenant, chosen.reason, chosen.name)
             return {"ok": True, "tenant": chosen.tenant, "hold": str(made)}, [
@@ -72,6 +76,11 @@ def said_of_erasure(tenant: str, keys: int) -> str:
     if keys == 0:
         return f"no key of {tenant} was there: nothing was erased, and nothing is recorded"
     return f"erased for ever: {keys} key{'' if keys == 1 else 's'} of the texts of {tenant}; {RECORDED}"
+
+
+def said_of_scrubbing(done: Scrubbed) -> str:
+    """Return one sentence about a scrubbing."""
+    return f"no erased key is in the server's files: {done.segments} segments of the write-ahead log were written over or removed"
 
 
 def said_of_holds(holds: Sequence[custody.Hold]) -> list[str]:

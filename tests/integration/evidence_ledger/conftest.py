@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from tierproof_bus import BusSettings
 from tierproof_bus.provision import Deployment, provision
 from tierproof_embedded.testing import NatsServer, PostgresServer
 from tierproof_evidence_ledger.desk import Patience
-from tierproof_evidence_ledger.migrate import delivered_migrations, migrate
 from tierproof_evidence_ledger.recorder import Recorder
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.service import serve
@@ -28,34 +26,17 @@ from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner
 from tierproof_proofs.trust import Trust
 
-ROLES = ("ledger_writer", "ledger_auditor", "ledger_eraser", "ledger_holder")
+from tests.integration.evidence_ledger.ledger_database import LedgerDatabase
+
 AFTERNOON = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerDatabase:
-    """DSNs of one ledger, by role."""
-
-    server: PostgresServer
-    name: str
-
-    def dsn(self, role: str = "postgres") -> str:
-        return self.server.dsn(self.name) if role == "postgres" else self.server.dsn(self.name, role, role)
-
-    def rows(self, query: str, *values: Any, role: str = "postgres") -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.dsn(role), autocommit=True) as connection:
-            cursor = connection.execute(query.encode(), values)
-            return cursor.fetchall() if cursor.description else []
 
 
 @pytest.fixture(scope="session")
 def ledger_template(postgres_server: PostgresServer) -> str:
     """Return the name of a database that is migrated, once per session."""
     name = postgres_server.create_database()
-    migrate(postgres_server.dsn(name), delivered_migrations())
+    LedgerDatabase.migrated(postgres_server, name)
     with psycopg.connect(postgres_server.dsn(name), autocommit=True) as connection:
-        for role in ROLES:
-            connection.execute(f"ALTER ROLE {role} PASSWORD '{role}'".encode())
         # What the migration noted of itself would be the first entry of every ledger here: tests count what they did.
         connection.execute("SET session_replication_role = replica")
         connection.execute("DELETE FROM ledger.act")

@@ -1,0 +1,6 @@
+"""Domain `embedded-fw-c`: one plain C function on integers, wished for in a sentence that holds its prototype."""
+
+from tierproof_domains.embedded_fw_c.families import FAMILIES
+from tierproof_domains.embedded_fw_c.generating import KIND, items
+
+__all__ = ["FAMILIES", "KIND", "items"]

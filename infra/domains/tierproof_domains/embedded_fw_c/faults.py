@@ -1,27 +1,12 @@
 """Finds what is wrong with wrong forms, on inputs like the verifier's, without a compiler."""
 
-import itertools
 import random
-from collections.abc import Iterator
 
-from tierproof_domains.embedded_fw_c.skill import Case, Form, Oracle, Parameter, converted, defined, prototype
+from tierproof_domains.embedded_fw_c.skill import Case, Form, Oracle, converted, defined, prototype
+from tierproof_domains.embedded_fw_c.vectors import Vector, vectors_of
 from tierproof_domains.repairing import Fault
 
-Vector = tuple[int, ...]
-_MOST_CORNERS = 120
 _OF_FORM = 0.12
-_MOST_RANDOM = 80
-_POWERS = (2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384)
-
-
-def vectors_of(case: Case) -> tuple[Vector, ...]:
-    """Return about 200 argument vectors: corners crossed, neighbours of the task's own numbers, then random values."""
-    numbers = [int(word) for word in case.words.values() if word.lstrip("-").isdecimal()]
-    corners = [_corners(parameter, numbers) for parameter in case.parameters]
-    share = max(2, int(_MOST_CORNERS ** (1 / len(corners)))) if len(corners) > 1 else _MOST_CORNERS
-    crossed = itertools.product(*(values[:share] for values in corners))
-    chance = random.Random(repr((case.parameters, case.right.body)))  # noqa: S311 - reproducible inputs, not secrets
-    return tuple(dict.fromkeys([*crossed, *_random(case.parameters, corners, chance)]))
 
 
 def wrong_answers(name: str, case: Case) -> tuple[str, ...]:
@@ -65,20 +50,3 @@ def _counterexample(case: Case, form: Form) -> tuple[Vector, int] | None:
         if got != returned(case, case.right.oracle, vector):
             return vector, got
     return None
-
-
-def _corners(parameter: Parameter, numbers: list[int]) -> list[int]:
-    low, high = parameter.low, parameter.high
-    telling = [low, high, 0, 1, -1, low + 1, high - 1]
-    near = [sign * number + step for number in numbers for sign in (1, -1) for step in (0, -1, 1)]
-    powers = [sign * power + step for power in _POWERS for sign in (1, -1) for step in (0, -1)]
-    candidates = [*telling, *near, (low + high) // 2, *powers]
-    return [value for value in dict.fromkeys(candidates) if low <= value <= high]
-
-
-def _random(parameters: tuple[Parameter, ...], corners: list[list[int]], chance: random.Random) -> Iterator[Vector]:
-    for _ in range(_MOST_RANDOM):
-        yield tuple(
-            chance.choice(values) if chance.random() < 0.4 else chance.randint(each.low, each.high)  # noqa: PLR2004
-            for each, values in zip(parameters, corners, strict=True)
-        )

@@ -1,80 +1,110 @@
-"""Judges answers with gcc alone: many answers are one program, which prints what each returns for each of its vectors."""
+"""Says which answers are right, by gcc and the oracles of this package, independent of the product's verifier.
 
+`check` and `check_many` compare an answer with its item's reference. `faults_of_cases` goes deeper: answers, references and rejected
+answers are compared with oracles in Python, so that what an item calls right is right twice.
+"""
+
+import itertools
+import json
 import re
-import subprocess
-import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
-from tierproof_domains.embedded_fw_c.faults import Vector
+from tierproof_domains.embedded_fw_c.compiling import Trial, plain, results_of
+from tierproof_domains.embedded_fw_c.faults import returned
+from tierproof_domains.embedded_fw_c.generating import Made
+from tierproof_domains.embedded_fw_c.skill import Form, Parameter, defined, range_of
+from tierproof_domains.embedded_fw_c.vectors import vectors_for, vectors_of
+from tierproof_domains.item import Item
 
-_FLAGS = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fmax-errors=0", "-fwrapv")
-_LONGEST_SECONDS = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """A function's C source, the types of its parameters, and the arguments to try."""
-
-    source: str
-    types: tuple[str, ...]
-    vectors: tuple[Vector, ...]
+_Each = TypeVar("_Each")
+_NUMBER = re.compile(r"\b(0x[0-9A-Fa-f]+|[1-9]\d*)")
+_BATCH = 100  # items in one program: gcc's memory stays small, its start costs little
 
 
-def results_of(trials: Sequence[Trial]) -> list[tuple[int, ...] | str]:
-    """Return for each trial what its function returned, or the compiler's first complaint about it."""
-    texts = [_renamed(trial.source, f"f{number}") for number, trial in enumerate(trials)]
-    complaints: dict[int, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        while True:
-            good = [number for number in range(len(trials)) if number not in complaints]
-            lines, starts = _program(trials, texts, good)
-            (Path(folder) / "all.c").write_text("\n".join(lines) + "\n")
-            command = ["gcc", *_FLAGS, "-fdiagnostics-format=text", "-fno-diagnostics-show-caret", "-o", "all", "all.c"]
-            done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=False
+def check(item: Item, answer: str) -> list[str]:
+    """Return what is wrong with an answer to an item; empty when it is right."""
+    return _faults([(item, (answer,))])[0][0]
+
+
+def check_many(items: Iterable[Item], *, rejected_too: bool = True) -> Iterator[tuple[Item, list[str]]]:
+    """Yield each item with what is wrong with it: an answer that is not right, or a rejected one that is."""
+    for some in _batches(items):
+        found = _faults([(item, (item.answer, *(item.rejected if rejected_too else ()))) for item in some])
+        for item, (wrong, *others) in zip(some, found, strict=True):
+            right = [answer for answer, faults in zip(item.rejected, others, strict=False) if not faults]
+            yield item, [*wrong, *(f"a rejected answer is right: {answer}" for answer in right)]
+
+
+def faults_of_cases(cases: Iterable[Made]) -> Iterator[str]:
+    """Yield, for each form of a case, where what gcc computes is not what its oracle in Python says."""
+    for some in _batches(cases):
+        pairs = [(made, form) for made in some for form in _forms(made)]
+        trials = [
+            Trial(
+                source=defined(made.name, made.case, form.body),
+                types=tuple(each.type for each in made.case.parameters),
+                vectors=vectors_of(made.case),
             )
-            if done.returncode == 0:
-                break
-            found = _complaints(done.stderr, starts)
-            if not found:
-                raise RuntimeError(f"gcc failed without naming a function: {done.stderr[:500]}")
-            complaints |= found
-        ran = subprocess.run([f"{folder}/all"], capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=True)
-    values = {int(line.split()[0]): tuple(map(int, line.split()[1:])) for line in ran.stdout.splitlines()}
-    return [complaints[number] if number in complaints else values[number] for number in range(len(trials))]
+            for made, form in pairs
+        ]
+        for (made, form), trial, got in zip(pairs, trials, results_of(trials), strict=True):
+            expected = tuple(returned(made.case, form.oracle, vector) for vector in trial.vectors)
+            for difference in _difference(trial, expected, got):
+                yield f"{made.item.family}: {trial.source}\n{difference}"
 
 
-def _program(
-    trials: Sequence[Trial], texts: Sequence[str], good: Iterable[int]
-) -> tuple[list[str], list[tuple[int, int]]]:
-    lines = ["#include <stdint.h>", "#include <stdbool.h>", "#include <stdio.h>"]
-    starts, mains = [], []
-    for number in good:
-        trial = trials[number]
-        starts.append((len(lines) + 1, number))
-        lines += f"static {texts[number]}".split("\n")
-        width = len(trial.types)
-        flat = ", ".join(f"{{{', '.join(f'{value}LL' for value in vector)}}}" for vector in trial.vectors)
-        arguments = ", ".join(f"({kind})in[i][{place}]" for place, kind in enumerate(trial.types))
-        lines.append(f"static void run{number}(void) {{ static const long long in[][{width}] = {{ {flat} }};")
-        lines.append(
-            f'printf("{number}"); for (unsigned i = 0; i < sizeof in / sizeof in[0]; i++) '
-            f'printf(" %lld", (long long)f{number}({arguments})); puts(""); }}'
-        )
-        mains.append(f"run{number}();")
-    return [*lines, "int main(void) {", *mains, "return 0; }"], starts
+def _forms(made: Made) -> tuple[Form, ...]:
+    case = made.case
+    return (case.right, Form(case.reference, case.right.oracle), *case.wrong)
 
 
-def _complaints(stderr: str, starts: list[tuple[int, int]]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for line, said in re.findall(r"^all\.c:(\d+):\d+: error: (.*)$", stderr, re.MULTILINE):
-        owner = max((start for start in starts if start[0] <= int(line)), default=None)
-        if owner is not None:
-            found.setdefault(owner[1], said)
+def _faults(asked: Sequence[tuple[Item, tuple[str, ...]]]) -> list[list[list[str]]]:
+    """Return, for each item and each answer to it, what is wrong. The reference runs once for all answers to its item."""
+    trials = [trial for item, answers in asked for trial in _trials(item, answers)]
+    results = iter(zip(trials, results_of(trials), strict=True))
+    found = []
+    for item, answers in asked:
+        _, expected = next(results)
+        declared, _ = _signature(item)
+        found.append([
+            _difference(trial, expected, got) if plain(answer, declared) else [f"the answer must be one plain `{declared}`"]
+            for answer, (trial, got) in ((answer, next(results)) for answer in answers)
+        ])  # fmt: skip
     return found
 
 
-def _renamed(source: str, name: str) -> str:
-    return re.sub(r"\b\w+(?=\()", name, source, count=1)
+def _trials(item: Item, answers: Sequence[str]) -> Iterator[Trial]:
+    """Yield the reference and the answers on the same vectors; an answer that is not plain never runs."""
+    declared, parameters = _signature(item)
+    reference = item.inputs["reference"]
+    sources = [reference, *(answer if plain(answer, declared) else reference for answer in answers)]
+    numbers = dict.fromkeys(int(number, 0) for source in sources for number in _NUMBER.findall(source))
+    vectors = vectors_for(parameters, tuple(numbers), item.id, thorough=True)
+    for source in sources:
+        yield Trial(source=source, types=tuple(each.type for each in parameters), vectors=vectors)
+
+
+def _signature(item: Item) -> tuple[str, tuple[Parameter, ...]]:
+    given = json.loads(item.inputs["signature"])
+    parameters = []
+    for each in given["parameters"]:
+        low, high = range_of(each["type"])
+        parameters.append(Parameter(each["type"], each["name"], each.get("min", low), each.get("max", high)))
+    listed = ", ".join(f"{each.type} {each.name}" for each in parameters)
+    return f"{given['returns']} {given['name']}({listed})", tuple(parameters)
+
+
+def _difference(trial: Trial, expected: tuple[int, ...] | str, got: tuple[int, ...] | str) -> list[str]:
+    if isinstance(expected, str):
+        return [f"the reference: {expected}"]
+    if isinstance(got, str):
+        return [got]
+    wrong = (row for row in zip(trial.vectors, expected, got, strict=True) if row[1] != row[2])
+    return [f"for {vector} it returned {had}, expected {wanted}" for vector, wanted, had in itertools.islice(wrong, 1)]
+
+
+def _batches(each: Iterable[_Each]) -> Iterator[list[_Each]]:
+    them = iter(each)
+    while batch := list(itertools.islice(them, _BATCH)):
+        yield batch

@@ -1,0 +1,125 @@
+"""`python -m tierproof_domains`: write items of a domain to a file, describe a domain, prove its items."""
+
+import argparse
+import collections
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from tierproof_domains.item import SPLITS, Item, Phrasing, Split, item_from
+
+DOMAINS = {
+    "dicom-adjacent": "dicom_adjacent",
+    "embedded-fw-c": "embedded_fw_c",
+    "reg-doc-drafting": "reg_doc_drafting",
+    "triage": "triage",
+}
+_DESCRIBED = 300  # items of each split that a description counts
+_Command = Callable[[argparse.Namespace], int]
+
+
+class Domain(Protocol):
+    """What the module of each domain offers."""
+
+    def items(self, split: Split, *, seed: int = 1, most: int) -> Iterator[Item]:
+        """Yield items of a split."""
+        ...
+
+    def check(self, item: Item, answer: str) -> list[str]:
+        """Return what is wrong with an answer."""
+        ...
+
+
+def domain_of(name: str) -> Domain:
+    """Return the module of a domain."""
+    module: Domain = importlib.import_module(f"tierproof_domains.{DOMAINS[name]}")
+    return module
+
+
+def write(asked: argparse.Namespace) -> int:
+    """Write items, one canonical JSON line each; the file appears when it is complete."""
+    unfinished = asked.to.with_name(f".{asked.to.name}.{os.getpid()}")
+    count = 0
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            for item in domain_of(asked.domain).items(asked.split, seed=asked.seed, most=asked.items):
+                file.write(item.as_line() + "\n")
+                count += 1
+        unfinished.replace(asked.to)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    sys.stdout.write(f"{count} items of {asked.domain} ({asked.split}) in {asked.to}\n")
+    return 0 if count == asked.items else 1
+
+
+def describe(asked: argparse.Namespace) -> int:
+    """Print families, lengths and one example of a domain."""
+    domain = domain_of(asked.domain)
+    items = [item for split in SPLITS for item in domain.items(split, seed=asked.seed, most=_DESCRIBED)]
+    families = collections.Counter(item.family for item in items)
+    phrasings: collections.Counter[tuple[Split, Phrasing]] = collections.Counter(
+        (item.split, item.phrasing) for item in items
+    )
+    sys.stdout.write(f"{(domain.__doc__ or '').splitlines()[0]}\n")
+    sys.stdout.write(f"families ({len(families)}): {', '.join(sorted(families))}\n")
+    sys.stdout.write(f"repairs: {sum(bool(item.repair_of) for item in items)} of {len(items)}\n")
+    for (split, phrasing), count in sorted(phrasings.items()):
+        sys.stdout.write(f"{split}, {phrasing} phrasing: {count}\n")
+    for part in ("prompt", "answer"):
+        lengths = sorted(len(getattr(item, part)) for item in items)
+        sys.stdout.write(f"{part}: {sum(lengths) // len(lengths)} characters on average, {lengths[-1]} at most\n")
+    sys.stdout.write(f"for example:\n{items[0].prompt}\n->\n{items[0].answer}\n")
+    return 0
+
+
+def check(asked: argparse.Namespace) -> int:
+    """Check each item of a file: its answer is right, and what it rejects is wrong."""
+    domain, faults = domain_of(asked.domain), 0
+    with asked.file.open(encoding="utf-8") as lines:
+        for item, wrong in _checked(domain, (item_from(line) for line in lines)):
+            faults += bool(wrong)
+            for fault in wrong:
+                sys.stdout.write(f"{item.id} {fault}\n")
+    sys.stdout.write(f"{faults} items are wrong\n")
+    return 1 if faults else 0
+
+
+def _checked(domain: Domain, items: Iterator[Item]) -> Iterator[tuple[Item, list[str]]]:
+    many: Callable[[Iterator[Item]], Iterator[tuple[Item, list[str]]]] | None = getattr(domain, "check_many", None)
+    if many is not None:
+        yield from many(items)
+        return
+    for item in items:
+        right = [answer for answer in item.rejected if not domain.check(item, answer)]
+        yield item, [*domain.check(item, item.answer), *(f"a rejected answer is right: {answer}" for answer in right)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tierproof_domains", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in (("write", write), ("describe", describe), ("check", check)):
+        own = commands.add_parser(name, help=(command.__doc__ or "").splitlines()[0])
+        own.set_defaults(command=command)
+        own.add_argument("domain", choices=sorted(DOMAINS))
+        own.add_argument("--seed", type=int, default=1, help="another seed gives other items")
+        if command is write:
+            own.add_argument("--items", type=int, required=True)
+            own.add_argument("--split", choices=SPLITS, required=True)
+            own.add_argument("--to", type=Path, required=True, metavar="FILE.jsonl")
+        if command is check:
+            own.add_argument("file", type=Path, metavar="FILE.jsonl")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when all is well."""
+    asked = _parser().parse_args(arguments)
+    command: _Command = asked.command
+    return command(asked)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

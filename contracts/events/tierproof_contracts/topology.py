@@ -102,6 +102,12 @@ STREAMS: tuple[Stream, ...] = (
         discard_old=True,
         replicas=1,
     ),
+    Stream(
+        name="TRAINING",
+        subjects=tuple(every(t) for t in ("training.requested.v1", "training.completed.v1", "training.failed.v1")),
+        max_age=0,
+        keep_for_ever=True,
+    ),
 )
 
 ROUTER_EVENTS = {
@@ -121,6 +127,7 @@ LEDGER_STREAMS = {
     "MODEL": STREAMS[7].subjects,
     "DEAD": STREAMS[8].subjects,
     "ADVISORY": STREAMS[9].subjects,
+    "TRAINING": STREAMS[10].subjects,
 }
 
 
@@ -151,6 +158,13 @@ CONSUMERS: tuple[Consumer, ...] = (
         durable="verifier--requested",
         stream="VERIFICATION",
         filters=(every("verification.requested.v1"),),
+    ),
+    Consumer(
+        service="trainer",
+        durable=durable_of("trainer", "training.requested.v1"),
+        stream="TRAINING",
+        filters=(every("training.requested.v1"),),
+        max_ack_pending=1,
     ),
     *(
         Consumer(
@@ -204,6 +218,11 @@ SERVICES: tuple[User, ...] = (
         reads=("VERIFICATION", "MODEL"),
     ),
     User(
+        name="trainer",
+        publishes=(every("training.completed.v1"), every("training.failed.v1"), *_incidents("trainer")),
+        reads=("TRAINING", "MODEL"),
+    ),
+    User(
         name="evidence-ledger",
         publishes=(every("result.released.v1"), every("evidence.checkpointed.v1"), *_incidents("evidence-ledger")),
         reads=tuple(stream.name for stream in STREAMS),
@@ -213,6 +232,7 @@ SERVICES: tuple[User, ...] = (
 
 PEOPLE: tuple[User, ...] = (
     User(name="registry", publishes=(every("policy.published.v1"), every("model.revoked.v1")), reads=("MODEL",)),
+    User(name="ml-engineer", publishes=(every("training.requested.v1"),), reads=("TRAINING", "MODEL")),
     User(name="reviewer", publishes=(every("review.decided.v1"),), reads=("REVIEW",)),
     User(
         name="auditor",
@@ -253,48 +273,3 @@ def consumers_of(service: str) -> tuple[Consumer, ...]:
 def inbox_of(user: str) -> str:
     """Return the prefix under which a user receives replies; nobody else may subscribe to it."""
     return f"_INBOX_{user}"
-
-
-def _reading(stream: str, durable: str) -> tuple[str, ...]:
-    return (
-        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
-        f"$JS.API.CONSUMER.INFO.{stream}.{durable}",
-        f"$JS.ACK.{stream}.{durable}.>",
-    )
-
-
-def _own_durable(durable: str, heard: str) -> tuple[str, ...]:
-    # Whole names: NATS has no wildcard for a part of a token, and whoever may create a durable of any name may change another's.
-    return (f"$JS.API.CONSUMER.CREATE.RESULT.{durable}.{heard}", *_reading("RESULT", durable))
-
-
-def allowed_to_publish(user: User) -> tuple[str, ...]:
-    """Return the subjects that a user may publish to, the JetStream API calls it needs included."""
-    if user.manages_streams:
-        return ("$JS.API.>",)
-    own = [pattern for consumer in consumers_of(user.name) for pattern in _reading(consumer.stream, consumer.durable)]
-    direct = [
-        pattern
-        for stream in user.reads
-        for pattern in (
-            f"$JS.API.DIRECT.GET.{stream}",
-            f"$JS.API.DIRECT.GET.{stream}.>",
-            f"$JS.API.STREAM.MSG.GET.{stream}",
-            f"$JS.API.STREAM.INFO.{stream}",
-        )
-    ]
-    heard_again = [
-        pattern
-        for heard in user.subscribes
-        for pattern in (
-            f"$JS.API.DIRECT.GET.RESULT.{heard}",
-            *(wish for name in user.durables for wish in _own_durable(f"{user.name}--{name}", heard)),
-        )
-    ]
-    reread = [f"$JS.API.DIRECT.GET.TASK.{said}" for said in user.publishes if ".task.submitted." in said]
-    return (*user.publishes, *own, *direct, *heard_again, *reread)
-
-
-def allowed_to_subscribe(user: User) -> tuple[str, ...]:
-    """Return the subjects that a user may subscribe to: its inbox, what it may hear, and the questions that it answers."""
-    return (f"{inbox_of(user.name)}.>", *user.subscribes, *user.answers)

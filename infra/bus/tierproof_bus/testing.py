@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from tierproof_contracts import topology
+from tierproof_contracts import permissions, topology
 from tierproof_contracts.catalogue import read_event
 from tierproof_contracts.envelope import Envelope, Event
 from tierproof_proofs.keys import Verifier
@@ -93,7 +93,7 @@ class _MemoryStreams:
     def __init__(self, user: str, broker: MemoryBroker) -> None:
         self._user = user
         self._broker = broker
-        self._publishes = topology.allowed_to_publish(_user_named(user))
+        self._publishes = permissions.allowed_to_publish(_user_named(user))
 
     @property
     def user(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tierproof_contracts import topology
+from tierproof_contracts import permissions, topology
 
 from tierproof_embedded.errors import BinaryMissing
 from tierproof_embedded.ports import LOOPBACK, write_whole
@@ -64,8 +64,8 @@ def allowed(user: topology.User, public_key: str) -> AllowedUser:
     return AllowedUser(
         name=user.name,
         public_key=public_key,
-        publish=topology.allowed_to_publish(user),
-        subscribe=topology.allowed_to_subscribe(user),
+        publish=permissions.allowed_to_publish(user),
+        subscribe=permissions.allowed_to_subscribe(user),
         answers=bool(user.answers),
     )
 

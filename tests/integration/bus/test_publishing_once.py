@@ -12,7 +12,7 @@ import pytest
 from tierproof_bus import Bus, BusSettings, NotPermitted, Received, Refused, TooLarge, Transient
 from tierproof_bus.link import Link
 from tierproof_bus.streams import JetStreams
-from tierproof_contracts import subjects, topology
+from tierproof_contracts import permissions, subjects, topology
 from tierproof_contracts.incident import PublicationRefusedV1
 from tierproof_contracts.task import TaskDecidedV1, TaskExpiredV1, TaskSubmittedV1
 from tierproof_embedded.testing import NatsServer
@@ -216,13 +216,13 @@ async def test_headers_that_would_reach_foreign_subjects_are_refused(
 def foreign_subjects(user: topology.User) -> list[str]:
     """One subject below each pattern that any other user may publish and this one may not."""
     everyone = (*topology.SERVICES, *topology.PEOPLE, topology.producer("acme"), topology.producer("globex"))
-    patterns = {pattern for other in everyone for pattern in topology.allowed_to_publish(other)} - {"$JS.API.>"}
+    patterns = {pattern for other in everyone for pattern in permissions.allowed_to_publish(other)} - {"$JS.API.>"}
     examples = {pattern.replace("*", "x").replace(">", "x") for pattern in patterns}
     examples |= {"$JS.API.STREAM.DELETE.TASK", "$JS.API.STREAM.PURGE.TASK", "$JS.API.STREAM.UPDATE.DEAD"}
     examples |= {"$JS.API.CONSUMER.DELETE.TASK.router--task-submitted", "$JS.API.STREAM.MSG.DELETE.MODEL"}
     from tierproof_bus.testing import covers  # noqa: PLC0415 - the only use
 
-    own = topology.allowed_to_publish(user)
+    own = permissions.allowed_to_publish(user)
     return sorted(example for example in examples if not any(covers(pattern, example) for pattern in own))
 
 

@@ -28,6 +28,8 @@ WORDS = {
     "stream": st.from_regex(r"[A-Z][A-Z0-9_-]{0,31}", fullmatch=True),
     "sequence": st.integers(1, 2**63),
     "size": st.integers(1, 2**53),
+    "lock": st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True),
+    "attempt": st.integers(1, 99),
     "name": st.sampled_from(["routing-policy", "fleet-manifest", "reviewers"]),
 }
 

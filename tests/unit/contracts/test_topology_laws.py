@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from tierproof_contracts import asyncapi, topology
+from tierproof_contracts import asyncapi, permissions, topology
 from tierproof_contracts.catalogue import EVENTS
 from tierproof_contracts.subjects import ROOT, asked_of_ledger, every
 from tierproof_contracts.topology import User
@@ -41,7 +41,7 @@ def sample(event_type: str) -> str:
 
 
 def publishers(pattern: str) -> set[str]:
-    return {user.name for user in EVERYBODY if any(meets(p, pattern) for p in topology.allowed_to_publish(user))}
+    return {user.name for user in EVERYBODY if any(meets(p, pattern) for p in permissions.allowed_to_publish(user))}
 
 
 @pytest.mark.requirement("BUS-contracts")
@@ -111,21 +111,21 @@ def test_a_tenant_reaches_nothing_of_another() -> None:
     own = (every("task.submitted.v1", "acme"), every("result.released.v1", "acme"))
     # A proof is asked for by an outcome's own index, and holds commitments only.
     shared = {asked_of_ledger("proof", "app-acme")}
-    for pattern in {*topology.allowed_to_publish(acme), *topology.allowed_to_subscribe(acme)} - shared:
+    for pattern in {*permissions.allowed_to_publish(acme), *permissions.allowed_to_subscribe(acme)} - shared:
         assert pattern.endswith(own) or ".app-acme--" in pattern or pattern == "_INBOX_app-acme.>", pattern
 
 
 @pytest.mark.parametrize("user", NOT_PROVISIONER, ids=lambda user: user.name)
 @pytest.mark.parametrize("call", ["CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "RESTORE", "SNAPSHOT"])
 def test_only_the_provisioner_changes_streams(user: User, call: str) -> None:
-    assert not any(meets(p, f"$JS.API.STREAM.{call}.>") for p in topology.allowed_to_publish(user))
+    assert not any(meets(p, f"$JS.API.STREAM.{call}.>") for p in permissions.allowed_to_publish(user))
 
 
 @pytest.mark.parametrize("user", NOT_PROVISIONER, ids=lambda user: user.name)
 def test_a_consumer_is_made_only_by_a_producer_for_its_own_results(user: User) -> None:
     made = ("CREATE.>", "DURABLE.CREATE.>", "DELETE.>", "PAUSE.>", "RESET.>")
     wishes = [f"$JS.API.CONSUMER.{call}" for call in made]
-    reached = [p for p in topology.allowed_to_publish(user) if any(meets(p, wish) for wish in wishes)]
+    reached = [p for p in permissions.allowed_to_publish(user) if any(meets(p, wish) for wish in wishes)]
     allowed = [
         f"$JS.API.CONSUMER.CREATE.RESULT.{user.name}--{name}.{heard}"
         for name in user.durables
@@ -137,7 +137,7 @@ def test_a_consumer_is_made_only_by_a_producer_for_its_own_results(user: User) -
 
 @pytest.mark.parametrize("user", EVERYBODY, ids=lambda user: user.name)
 def test_a_wildcard_is_a_whole_token(user: User) -> None:
-    for pattern in (*topology.allowed_to_publish(user), *topology.allowed_to_subscribe(user)):
+    for pattern in (*permissions.allowed_to_publish(user), *permissions.allowed_to_subscribe(user)):
         tokens = pattern.split(".")
         assert all(token and (token in {"*", ">"} or not set(token) & set("*> ")) for token in tokens), pattern
 
@@ -145,7 +145,7 @@ def test_a_wildcard_is_a_whole_token(user: User) -> None:
 def test_nobody_listens_to_anothers_inbox() -> None:
     for one, other in itertools.permutations(EVERYBODY, 2):
         inbox = f"{topology.inbox_of(other.name)}.>"
-        assert not any(meets(p, inbox) for p in topology.allowed_to_subscribe(one))
+        assert not any(meets(p, inbox) for p in permissions.allowed_to_subscribe(one))
 
 
 def test_each_durable_may_be_read_by_its_service_alone() -> None:

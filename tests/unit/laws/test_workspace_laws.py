@@ -15,6 +15,7 @@ LOCKS = sorted((ROOT / "infra" / "locks").glob("*.txt"))
 PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
 STANDS_ALONE = "tierproof-verify"  # one file for strangers, who may have no newer Python: no package, so no py.typed
 STATELESS = ("router", "inference_worker", "verifier")
+_SAME = str.maketrans("_.", "--")  # in the name of a distribution (PEP 503)
 
 
 def project_of(path: Path) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def pins_of(lock: Path) -> dict[str, str]:
 
 def required_by(project: dict[str, Any]) -> set[str]:
     names = (
-        re.split(r"[\s\[<>=!~;]", need, maxsplit=1)[0].lower().replace("_", "-") for need in project["dependencies"]
+        re.split(r"[\s\[<>=!~;]", need, maxsplit=1)[0].lower().translate(_SAME) for need in project["dependencies"]
     )
     return {name for name in names if not name.startswith("tierproof-")}
 

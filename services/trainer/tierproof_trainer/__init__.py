@@ -1,0 +1,1 @@
+"""Trains adapters from locks, in jobs of their own environment."""

@@ -1,0 +1,41 @@
+"""`python -m tierproof_trainer.stages FOLDER`: run the job in a folder; the process ends with its last word in `ended.json`."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries are imported: a training asks no network
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from tierproof_trainer.stages import job as jobs
+from tierproof_trainer.stages.job import StageFailed
+
+DISK_FULL = 28
+COMPLETED, FAILED = 0, 1
+
+
+def main() -> int:
+    """Run one job. A failure is told in words in the job's folder; the exit code is 1 then."""
+    folder = Path(sys.argv[1])
+    asked = jobs.read(folder)
+    jobs.tell(folder, {"stage": asked.lock["stage"], "began": True, "pid": os.getpid()})
+    try:
+        from tierproof_trainer.stages.run import run  # noqa: PLC0415 - torch is imported once the job is known to be readable
+
+        jobs.end(folder, run(asked))
+    except StageFailed as failed:
+        jobs.end(folder, {"ended": "failed", "code": failed.code, "because": failed.because, "mend": failed.mend})
+        return FAILED
+    except OSError as failed:
+        code = "disk-full" if failed.errno == DISK_FULL else "io"
+        jobs.end(
+            folder,
+            {"ended": "failed", "code": code, "because": str(failed), "mend": "make room, run again: it resumes"},
+        )
+        return FAILED
+    return COMPLETED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tierproof_contracts.documents import ClassRule, FleetManifest, RoutingPolicy
+from tierproof_contracts.documents import ClassRule, FleetManifest, KindPolicy, RoutingPolicy
 from tierproof_contracts.inference import NotCompleted
 from tierproof_contracts.slip import Slip, Tier, Why
 from tierproof_contracts.text import LARGEST_INLINE
@@ -77,13 +77,12 @@ def admit(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, inputs: Mappi
     if (size := prompt + sum(inputs.values())) > LARGEST_INLINE:
         return Abstain(code="too-large", rule=f"prompt and inputs: {size} bytes, {LARGEST_INLINE} may travel inline")
     tier = rule.ladder[0]
-    return _ask(slip, rule, fleet, tier, "first", f"{slip.kind}/{slip.safety_class}: ladder starts at {tier}")
+    return _ask(slip, kind, fleet, tier, "first", f"{slip.kind}/{slip.safety_class}: ladder starts at {tier}")
 
 
 def after_failure(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, failure: NotCompleted) -> Step:
     """Decide what follows when a tier gave no answer."""
-    rule = rule_for(slip, policy)
-    tier = slip.attempts[-1].tier
+    kind, tier = policy.kinds[slip.kind], slip.attempts[-1].tier
     retries = sum(attempt.tier == tier and attempt.why == "retry" for attempt in slip.attempts)
     if failure.code == "deadline":
         return Abstain(code="deadline", rule=f"tier {tier} was asked in vain: {failure.detail}"[:500])
@@ -91,8 +90,8 @@ def after_failure(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, failu
         return Fail(code="inference", rule=f"bad-schema: {failure.detail}"[:500])
     if failure.another_try and retries < policy.failed_inference_retries:
         reason = f"tier {tier} {failure.code}: retry {retries + 1} of {policy.failed_inference_retries}"
-        return _ask(slip, rule, fleet, tier, "retry", reason)
-    step = _escalate(slip, rule, fleet, f"tier {tier} {failure.code}")
+        return _ask(slip, kind, fleet, tier, "retry", reason)
+    step = _escalate(slip, kind, fleet, f"tier {tier} {failure.code}")
     code: Literal["no-worker", "inference"] = "no-worker" if failure.code in {"server-down", "crashed"} else "inference"
     return Fail(code=code, rule=f"{failure.code}: {failure.detail}"[:500]) if isinstance(step, Abstain) else step
 
@@ -111,7 +110,7 @@ def after_verdict(
                 return AskPerson(answer_index=index, rule=f"{slip.kind}/{slip.safety_class}: a person confirms")
             return Accept(answer_index=index, rule=f"{slip.kind}/{slip.safety_class}: every check passed")
         case NotPassed():
-            return _repair(slip, rule, fleet)
+            return _repair(slip, policy.kinds[slip.kind], fleet)
 
 
 def rule_for(slip: Slip, policy: RoutingPolicy) -> ClassRule:
@@ -119,29 +118,33 @@ def rule_for(slip: Slip, policy: RoutingPolicy) -> ClassRule:
     return policy.kinds[slip.kind].classes[slip.safety_class]
 
 
-def _repair(slip: Slip, rule: ClassRule, fleet: FleetManifest) -> Step:
-    tier = slip.attempts[-1].tier
+def _repair(slip: Slip, kind: KindPolicy, fleet: FleetManifest) -> Step:
+    rule, tier = kind.classes[slip.safety_class], slip.attempts[-1].tier
     here = sum(attempt.tier == tier and attempt.why in {"repair", "resample"} for attempt in slip.attempts)
     if slip.repairs < rule.repairs and here < rule.repairs_per_tier:
         why: Why = "repair" if rule.repair_style == "findings" else "resample"
-        return _ask(slip, rule, fleet, tier, why, f"checks failed: {why} {slip.repairs + 1} of {rule.repairs}")
-    return _escalate(slip, rule, fleet, "checks failed")
+        return _ask(slip, kind, fleet, tier, why, f"checks failed: {why} {slip.repairs + 1} of {rule.repairs}")
+    return _escalate(slip, kind, fleet, "checks failed")
 
 
-def _escalate(slip: Slip, rule: ClassRule, fleet: FleetManifest, because: str) -> Step:
+def _escalate(slip: Slip, kind: KindPolicy, fleet: FleetManifest, because: str) -> Step:
+    rule = kind.classes[slip.safety_class]
     above = rule.ladder[rule.ladder.index(slip.attempts[-1].tier) + 1 :]
     if not above:
         return Abstain(code="exhausted", rule=f"{because}: no tier above {slip.attempts[-1].tier}")
     if slip.escalations >= rule.escalations:
         return Abstain(code="exhausted", rule=f"{because}: all {rule.escalations} escalations used")
     return _ask(
-        slip, rule, fleet, above[0], "escalation", f"{because}: escalation {slip.escalations + 1} of {rule.escalations}"
+        slip, kind, fleet, above[0], "escalation", f"{because}: escalation {slip.escalations + 1} of {rule.escalations}"
     )
 
 
-def _ask(slip: Slip, rule: ClassRule, fleet: FleetManifest, tier: Tier, why: Why, reason: str) -> Ask | Abstain | Fail:
+def _ask(slip: Slip, kind: KindPolicy, fleet: FleetManifest, tier: Tier, why: Why, reason: str) -> Ask | Abstain | Fail:
+    rule, adapter = kind.classes[slip.safety_class], kind.adapters.get(tier)
     if tier not in fleet.tiers:
         return Fail(code="no-worker", rule=f"{reason}; the fleet manifest has no tier {tier}")
+    if adapter is not None and adapter not in fleet.adapters:
+        return Fail(code="no-worker", rule=f"{reason}; the fleet manifest has no adapter {adapter} for tier {tier}")
     cost = fleet.tiers[tier].decode.max_tokens * fleet.tiers[tier].decode.samples
     if slip.tokens_spent + cost > rule.tokens:
         return Abstain(code="over-budget", rule=f"{reason}; {slip.tokens_spent} + {cost} tokens exceed {rule.tokens}")

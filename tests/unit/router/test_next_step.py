@@ -278,6 +278,15 @@ def test_a_tier_that_the_fleet_does_not_have_is_no_worker() -> None:
     assert step.code == "no-worker"
 
 
+@pytest.mark.requirement("S2-serving")
+def test_an_adapter_that_the_fleet_does_not_have_is_no_worker_and_never_the_bare_base() -> None:
+    kinds = {name: kind.model_copy(update={"adapters": {"s": "unknown"}}) for name, kind in POLICY.kinds.items()}
+    policy = POLICY.model_copy(update={"kinds": kinds})
+    step = admit(slip(), policy, FLEET, inputs_of("reg-doc-drafting"), 1)
+    assert isinstance(step, Fail)
+    assert (step.code, step.rule.endswith("no adapter unknown for tier s")) == ("no-worker", True)
+
+
 def test_steps_are_values() -> None:
     step = Ask(tier="s", why="first", rule="because")
     assert replace(step) == step

@@ -154,7 +154,7 @@ CREATE TABLE ledger.outbox_published (
 CREATE TABLE ledger.text_key (
     key_id  uuid PRIMARY KEY,
     tenant  text NOT NULL,
-    wrapped bytea NOT NULL,
+    wrapped bytea NOT NULL CHECK (length(wrapped) = 60),  -- AES-256-GCM: nonce, key, tag
     made_at timestamptz NOT NULL DEFAULT now()
 );
 ALTER TABLE ledger.text_key ALTER COLUMN wrapped SET STATISTICS 0;  -- the planner's samples would outlive an erasure
@@ -170,8 +170,8 @@ CREATE TABLE ledger.sealed_text (
     tenant     text NOT NULL,
     task_id    text NOT NULL,
     key_id     uuid NOT NULL,
-    nonce      bytea NOT NULL,
-    ciphertext bytea NOT NULL
+    nonce      bytea NOT NULL CHECK (length(nonce) = 12),
+    ciphertext bytea NOT NULL CHECK (length(ciphertext) >= 16)
 );
 -- A hold on a tenant's texts lasts until it is lifted. Times here are of the deed, not of when its transaction began: a hold that waited
 -- for an erasure came after it.
@@ -331,7 +331,7 @@ CREATE VIEW ledger.v_ingest_key AS
     SELECT s.name AS stream, s.created AS stream_created, k.stream_seq, k.seq, k.disposition, k.event_id::text AS event_id
     FROM ledger.ingest_key k JOIN ledger.stream s USING (stream_id);
 CREATE VIEW ledger.v_sealed_text AS
-    SELECT commitment, tenant, task_id, key_id, EXISTS (SELECT 1 FROM ledger.text_key k WHERE k.key_id = t.key_id) AS readable
+    SELECT commitment, tenant, task_id, key_id, EXISTS (SELECT 1 FROM ledger.text_key k WHERE (k.key_id, k.tenant) = (t.key_id, t.tenant)) AS readable
     FROM ledger.sealed_text t;
 CREATE VIEW ledger.v_erasure AS SELECT key_id, tenant, reason, erased_by, erased_at FROM ledger.text_key_erased;
 CREATE VIEW ledger.v_hold AS
@@ -342,6 +342,9 @@ CREATE VIEW ledger.v_hold AS
 CREATE VIEW ledger.v_act AS SELECT act_id, type, said, done_at, r.seq FROM ledger.act LEFT JOIN ledger.act_recorded r USING (act_id);
 CREATE VIEW ledger.v_outbox AS
     SELECT kind, ref, p.stream_seq, p.published_at FROM ledger.outbox LEFT JOIN ledger.outbox_published p USING (kind, ref);
+CREATE VIEW ledger.v_outbox_orphan AS
+    SELECT kind, ref FROM ledger.outbox_published p WHERE NOT EXISTS (SELECT 1 FROM ledger.outbox o WHERE (o.kind, o.ref) = (p.kind, p.ref));
+CREATE VIEW ledger.v_term AS SELECT term, holder, taken_at FROM ledger.term;
 -- Positions that are missing between two that were read. Other subjects of the stream leave such gaps too; `verify` lists them.
 CREATE VIEW ledger.v_gap AS
     SELECT s.name AS stream, s.created AS stream_created, stream_seq + 1 AS first_missing, next_seq - 1 AS last_missing

@@ -22,9 +22,11 @@ from tierproof_evidence_ledger import migrate as migrations
 from tierproof_evidence_ledger.backup import back_up
 from tierproof_evidence_ledger.errors import LedgerError, NotConfigured
 from tierproof_evidence_ledger.restore import restore
+from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.service import until_signalled
 from tierproof_evidence_ledger.settings import LedgerSettings, trust_of
-from tierproof_evidence_ledger.verify import verify
+from tierproof_evidence_ledger.unsealing import open_texts
+from tierproof_evidence_ledger.verify import Scope, verify
 
 
 def main() -> int:
@@ -75,7 +77,9 @@ def _migrate(settings: LedgerSettings) -> int:
 
 def _verify(settings: LedgerSettings, *, as_json: bool) -> int:
     gc.disable()  # no circles are made on the way, and looking for them among millions of values takes half of the time
-    report = verify(settings.auditor_dsn, trust_of(settings))
+    report = verify(settings.auditor_dsn, trust_of(settings), None, Scope(migrations=settings.migrations))
+    if vault := Vault.there(settings.text_key_file):
+        open_texts(settings.writer_dsn, vault, report)
     if as_json:
         sys.stdout.write(report.to_json() + "\n")
         return 1 if report.faults else 0
@@ -83,6 +87,7 @@ def _verify(settings: LedgerSettings, *, as_json: bool) -> int:
         where = "" if fault.seq is None else f"entry {fault.seq}: "
         sys.stdout.write(f"{where}{fault.what}\n")
     size = f"{report.size} entries, {report.checkpoints} checkpoints, {report.published} of them witnessed"
+    size += ", texts not opened: no TEXT_KEY_FILE" if report.opened is None else f", {report.opened} texts opened"
     sys.stdout.write(f"{size}, root {report.root.hex() or 'none'}\n")
     if report.first_bad is not None:
         sys.stdout.write(f"first bad entry: {report.first_bad}\n")

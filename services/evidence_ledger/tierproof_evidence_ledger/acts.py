@@ -3,7 +3,7 @@
 | type | its data besides `actor` |
 |---|---|
 | `ledger.queried.v1` | `question`, `asked` |
-| `ledger.verified.v1` | `entries`, `root`, `faults`, `first_bad`, `seconds_milli` |
+| `ledger.verified.v1` | `entries`, `root`, `faults`, `first_bad`, `seconds_milli`, `attested`: of books that only grow |
 | `ledger.erased.v1` | `tenant`, `reason`, `keys` |
 | `ledger.held.v1`, `ledger.unheld.v1` | `tenant`, `reason`, `hold` |
 | `ledger.restored.v1` | what a restore found and did |
@@ -28,7 +28,7 @@ QUERIED, VERIFIED, ROTATED, CLOCKED, RESTORED, ALTERED, MIGRATED = (
     f"ledger.{deed}.v1" for deed in ("queried", "verified", "rotated", "clocked", "restored", "altered", "migrated")
 )
 SHOWN = 200  # characters of a name in an entry
-ALARMING = frozenset({ALTERED, "ledger.erased.v1"})
+ALARMING = frozenset({ALTERED, MIGRATED, "ledger.erased.v1"})
 DEEDS = frozenset({"ledger.erased.v1", "ledger.held.v1", "ledger.unheld.v1", ALTERED, MIGRATED})  # done in the database
 
 

@@ -68,12 +68,13 @@ def _erasures(rows: Rows, done: list[Deed], report: Report) -> None:
     noted = set(rows.execute("SELECT key_id::text, tenant, reason, erased_by FROM ledger.v_erasure").fetchall())
     for key_id, tenant, *_ in sorted(acts ^ noted):
         report.add(None, f"the erasure of key {key_id} of {tenant} is not told as it was done")
-    erased = {row[0] for row in acts}
-    for key_id, readable in rows.execute("SELECT DISTINCT key_id::text, readable FROM ledger.v_sealed_text"):
-        if readable and key_id in erased:
+    erased = {row[:2] for row in acts}
+    query = "SELECT DISTINCT key_id::text, tenant, readable FROM ledger.v_sealed_text"
+    for key_id, tenant, readable in rows.execute(query):
+        if readable and (key_id, tenant) in erased:
             report.add(None, f"the key of texts {key_id} is there, and was erased")
-        if not readable and key_id not in erased:
-            report.add(None, f"the key of texts {key_id} is gone, and nobody has erased it")
+        if not readable and (key_id, tenant) not in erased:
+            report.add(None, f"the key of texts {key_id} of {tenant} is gone, and nobody has erased it")
 
 
 def _holds(rows: Rows, done: list[Deed], report: Report) -> None:

@@ -19,7 +19,8 @@ class Fault:
 class Report:
     """What a verification found. `size` and `root` are those of the entries as they are now, `first_bad` is the lowest at fault.
 
-    `published` are the checkpoints that witnesses saw, `gaps` the stream positions between two that were read.
+    `published` are the checkpoints that witnesses saw, `gaps` the stream positions between two that were read, `opened` the texts that
+    were decrypted, None where the key was not at hand. `attested` is what the log is to hold of this verification for later ones.
     """
 
     size: int = 0
@@ -27,6 +28,8 @@ class Report:
     checkpoints: int = 0
     published: int = 0
     gaps: int = 0
+    opened: int | None = None
+    attested: dict[str, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     first_bad: int | None = None
 
@@ -39,7 +42,8 @@ class Report:
 
     def summary(self) -> dict[str, Any]:
         """Return what an entry says of this verification: counts, root, the first bad entry, no list of faults."""
-        bad = {} if self.first_bad is None else {"first_bad": self.first_bad}
+        bad: dict[str, Any] = {} if self.first_bad is None else {"first_bad": self.first_bad}
+        bad |= {name: value for name, value in (("opened", self.opened), ("attested", self.attested)) if value}
         counts = {"entries": self.size, "checkpoints": self.checkpoints, "published": self.published, "gaps": self.gaps}
         return counts | {"root": self.root.hex(), "faults": len(self.faults)} | bad
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg import Connection
 
+SERVER = "server"  # a part of its own: another version writes the same schema in other words
 SHOWN = 16  # hex digits of a part's digest: enough to tell that it changed, short enough for one entry
 _HERE = "relnamespace = 'ledger'::regnamespace"
 _WHOLE = f"{_HERE} AND NOT relispartition AND relkind NOT IN ('i', 'I', 'c')"
@@ -24,6 +25,7 @@ _TRIGGER = "tgname || ' ' || tgenabled::text || ' ' || tgtype::text || ' ' || tg
 _ATTRIBUTES = ("super", "createrole", "createdb", "canlogin", "replication", "bypassrls")
 _ROLE = " || ".join(f"rol{name}::text" for name in _ATTRIBUTES)
 _FURTHER = (
+    f"SELECT '{SERVER}', (current_setting('server_version_num')::int / 10000)::text",
     "SELECT 'view v_schema', md5(pg_get_viewdef('ledger.v_schema'::regclass))",
     f"SELECT 'form ' || relname, {_FORM} FROM pg_class WHERE {_WHOLE}",
     f"""SELECT 'constraints ' || relname, string_agg({_CONSTRAINT}, '; ' ORDER BY conname)

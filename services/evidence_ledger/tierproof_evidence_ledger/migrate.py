@@ -27,6 +27,11 @@ def delivered_migrations() -> Path:
     raise NotConfigured("no folder of migrations is delivered; name one with TIERPROOF_EVIDENCE_LEDGER_MIGRATIONS")
 
 
+def names_in(folder: Path | None) -> frozenset[str]:
+    """Return the names of the migrations in a folder, None for the delivered one; raises NotConfigured."""
+    return frozenset(path.name for path in _files(delivered_migrations() if folder is None else folder))
+
+
 def migrate(dsn: str, folder: Path) -> list[str]:
     """Apply what is missing and return its names; raises MigrationRefused when an applied file was edited or is gone."""
     applied_now = []
@@ -78,7 +83,7 @@ def set_passwords(dsn: str, settings: LedgerSettings) -> None:
 
 
 def _pending(applied: dict[str, str], folder: Path) -> list[Path]:
-    files = {path.name: path for path in sorted(folder.glob("[0-9]*.sql"))}
+    files = {path.name: path for path in _files(folder)}
     for name, digest in applied.items():
         if name not in files:
             raise MigrationRefused(
@@ -87,3 +92,7 @@ def _pending(applied: dict[str, str], folder: Path) -> list[Path]:
         if sha256(files[name].read_bytes()).hexdigest() != digest:
             raise MigrationRefused(f"{name} was edited after it was applied: add a new migration instead")
     return [path for name, path in files.items() if name not in applied]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*.sql"))

@@ -40,7 +40,7 @@ from tierproof_evidence_ledger.settings import LedgerSettings, trust_of
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.stream_positions import StreamPositions
 from tierproof_evidence_ledger.term import Office, begin, checked_tree
-from tierproof_evidence_ledger.verify import verify
+from tierproof_evidence_ledger.verify import Scope, verify
 from tierproof_evidence_ledger.witnessing import patience_of, witnesses_at
 
 _log = structlog.get_logger()
@@ -72,8 +72,12 @@ async def restore(settings: LedgerSettings, tell: Tell | None = None, *, rehears
     """
     report = Restored(tell=tell, rehearsal=rehearsal)
     trust = trust_of(settings)
+    before = Scope(texts=False, attested=False, migrations=settings.migrations)
+    after = Scope(
+        attested=not rehearsal, migrations=settings.migrations
+    )  # a rehearsal has no act that tells of the restore
     with report.step("backup verified"):
-        found = await asyncio.to_thread(verify, settings.auditor_dsn, trust, texts_too=False)
+        found = await asyncio.to_thread(verify, settings.auditor_dsn, trust, None, before)
         if found.faults:
             raise Corrupted(f"the restored database is damaged, take another backup: {found.faults[0].what}")
     async with _case(settings, report, trust) as case:
@@ -95,7 +99,7 @@ async def restore(settings: LedgerSettings, tell: Tell | None = None, *, rehears
         if rehearsal:
             trust = replace(trust, log_keys=(*trust.log_keys, *case.pens.keys))
     with report.step("result verified"):
-        found = await asyncio.to_thread(verify, settings.auditor_dsn, trust)
+        found = await asyncio.to_thread(verify, settings.auditor_dsn, trust, None, after)
         if (found.size, found.root) != (report.size, report.root):
             found.add(None, f"the database has {found.size} entries, the mirror {report.size}, or not the same ones")
         report.faults = found.faults

@@ -8,7 +8,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,11 @@ class Vault:
             raise NotConfigured(f"{path}: a key of {KEY_SIZE} bytes is needed, {len(content)} are in it")
         return cls(content)
 
+    @classmethod
+    def there(cls, path: Path | None) -> "Vault | None":
+        """Open the vault of a key file that is there, None where there is none; raises NotConfigured when it is unfit."""
+        return cls.at(path) if path is not None and path.exists() else None
+
     def new_key(self, tenant: str) -> WrappedKey:
         """Make a key for a tenant."""
         key_id, nonce = uuid.uuid4(), os.urandom(NONCE_SIZE)
@@ -99,23 +104,43 @@ class Vault:
 
     def open(self, sealed: SealedText, key: WrappedKey) -> Text:
         """Decrypt a text and check its commitment; raises TextUnreadable."""
-        try:
-            cipher = _cipher_of(self._unwrapped(key), sealed.task_id)
-            plain = cipher.decrypt(sealed.nonce, sealed.ciphertext, sealed.commitment.encode())
-        except InvalidTag:
-            raise TextUnreadable(f"{sealed.commitment}: the stored text was altered, or the key is another") from None
-        text, salt = orjson.loads(plain)
-        if commitment_to(text, salt) != sealed.commitment:
-            raise TextUnreadable(f"{sealed.commitment}: the stored text is another one")
-        return Text(text=text, salt=salt)
+        return self.tenant_key(key).open(sealed)
+
+    def tenant_key(self, key: WrappedKey) -> "TenantKey":
+        """Unwrap a key to open many texts with; raises TextUnreadable."""
+        return TenantKey(tenant=key.tenant, _key=self._unwrapped(key))
 
     def _unwrapped(self, key: WrappedKey) -> bytes:
         """Unwrap a key, each time anew: an erased one must not live on in memory."""
         nonce, wrapped = key.wrapped[:NONCE_SIZE], key.wrapped[NONCE_SIZE:]
         try:
             return self._wrapping.decrypt(nonce, wrapped, _bound(key.key_id, key.tenant))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: it is too short for a nonce
             raise TextUnreadable(f"key {key.key_id}: wrapped by another key file, or altered") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantKey:
+    """A tenant's key, unwrapped: for as long as a look at texts takes, no longer."""
+
+    tenant: str
+    _key: bytes = field(repr=False)
+
+    def open(self, sealed: SealedText) -> Text:
+        """Decrypt a text of the tenant and check its commitment; raises TextUnreadable."""
+        if sealed.tenant != self.tenant:
+            raise TextUnreadable(
+                f"{sealed.commitment}: stored as a text of {sealed.tenant}, under a key of {self.tenant}"
+            )
+        try:
+            cipher = _cipher_of(self._key, sealed.task_id)
+            plain = cipher.decrypt(sealed.nonce, sealed.ciphertext, sealed.commitment.encode())
+        except (InvalidTag, ValueError):  # ValueError: the nonce is no nonce
+            raise TextUnreadable(f"{sealed.commitment}: the stored text was altered, or the key is another") from None
+        text, salt = orjson.loads(plain)
+        if commitment_to(text, salt) != sealed.commitment:
+            raise TextUnreadable(f"{sealed.commitment}: the stored text is another one")
+        return Text(text=text, salt=salt)
 
 
 def commitments_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value

@@ -7,6 +7,7 @@ memory: a witness, or a checkpoint that was kept elsewhere (`known`).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,7 +23,10 @@ from tierproof_evidence_ledger.acts import ROTATED
 from tierproof_evidence_ledger.canonical import canonical
 from tierproof_evidence_ledger.columns import AS_ONE, as_one
 from tierproof_evidence_ledger.findings import Report
+from tierproof_evidence_ledger.memory import Memory
+from tierproof_evidence_ledger.migrate import names_in
 from tierproof_evidence_ledger.pens import rotated
+from tierproof_evidence_ledger.schema_told import SchemaTold
 from tierproof_evidence_ledger.tree import Tree
 
 CHUNK = 2000
@@ -52,7 +56,7 @@ class _Walk:
     rows: Rows
     checkpoints: Iterator[_Expected]
     keys: list[LogKey]
-    memory: books.Memory
+    memory: Memory
     tree: Tree | None = field(default_factory=lambda: Tree(Frontier()))
     leaves: list[bytes] = field(default_factory=list)
     rotations: list[Mapping[str, Any]] = field(default_factory=list)
@@ -60,18 +64,30 @@ class _Walk:
     next_seq: int = 0
 
 
-def verify(dsn: str, trust: Trust, known: Mapping[int, bytes] | None = None, *, texts_too: bool = True) -> Report:
-    """Verify a ledger; `known` are roots by size that the reader has from elsewhere. Raises psycopg.OperationalError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a verification may expect: while a restore is at work, neither all `texts` nor what was `attested` before the disaster.
 
-    Without `texts_too` texts may be missing, as they are while a restore puts them back.
+    `migrations` is the folder of those that there are, None for the delivered one.
     """
+
+    texts: bool = True
+    attested: bool = True
+    migrations: Path | None = None
+
+
+EVERYTHING = Scope()
+
+
+def verify(dsn: str, trust: Trust, known: Mapping[int, bytes] | None = None, scope: Scope = EVERYTHING) -> Report:
+    """Verify a ledger; `known` are roots by size that the reader has from elsewhere. Raises psycopg.OperationalError."""
     with psycopg.connect(dsn) as rows:
         rows.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return verify_rows(rows, trust, known, texts_too=texts_too)
+        return verify_rows(rows, trust, known, scope)
 
 
 def verify_rows(
-    rows: Rows, trust: Trust, known: Mapping[int, bytes] | None = None, *, texts_too: bool = True
+    rows: Rows, trust: Trust, known: Mapping[int, bytes] | None = None, scope: Scope = EVERYTHING
 ) -> Report:
     """Verify a ledger as the open transaction of a connection sees it; see `verify`. After a fault in the schema, it is over."""
     report = Report()
@@ -79,7 +95,7 @@ def verify_rows(
         rows.execute(
             "SET LOCAL search_path = pg_catalog, pg_temp"
         )  # nobody's functions and operators but the server's own
-        _verify(rows, trust, known or {}, report, texts_too=texts_too)
+        _verify(rows, trust, known or {}, report, scope)
     except psycopg.OperationalError:
         raise
     except psycopg.DatabaseError as error:  # a view, a column or a value is not there, or not as it was delivered
@@ -87,11 +103,10 @@ def verify_rows(
     return report
 
 
-def _verify(rows: Rows, trust: Trust, known: Mapping[int, bytes], report: Report, *, texts_too: bool) -> None:
+def _verify(rows: Rows, trust: Trust, known: Mapping[int, bytes], report: Report, scope: Scope) -> None:
     checkpoints = _checkpoints(rows, report)
-    walk = _Walk(
-        report=report, rows=rows, checkpoints=checkpoints, keys=list(trust.log_keys), memory=books.Memory(report=report)
-    )
+    memory = Memory(report=report, schema=SchemaTold(known=names_in(scope.migrations)))
+    walk = _Walk(report=report, rows=rows, checkpoints=checkpoints, keys=list(trust.log_keys), memory=memory)
     walk.expected = next(checkpoints, None)
     for chunk in _chunks(rows):
         entries = [_loaded(row[1]) for row in chunk]
@@ -99,7 +114,7 @@ def _verify(rows: Rows, trust: Trust, known: Mapping[int, bytes], report: Report
             _entry(walk, row, entry)
         told = [(row[0], entry) for row, entry in zip(chunk, entries, strict=True)]
         books.positions(rows, told, report)
-        if texts_too:
+        if scope.texts:
             books.texts(rows, told, walk.memory)
     _grow(walk)
     while walk.expected is not None:
@@ -108,6 +123,8 @@ def _verify(rows: Rows, trust: Trust, known: Mapping[int, bytes], report: Report
     report.size, report.root = walk.next_seq, walk.tree.frontier.root() if walk.tree else b""
     if walk.tree and rows.execute("SELECT count(*) FROM ledger.v_tile").fetchall() != [(walk.memory.tiles,)]:
         report.add(None, f"other tiles are stored than the {walk.memory.tiles} that the entries fill")
+    if not scope.attested:
+        memory.attested.clear()
     books.balance(rows, trust, walk.keys, walk.memory)
     books.elsewhere(rows, known, walk.memory)
 

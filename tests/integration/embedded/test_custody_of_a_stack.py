@@ -45,7 +45,8 @@ def _held_and_erased(stack: Stack) -> None:
     home = stack.layout.home
     with psycopg.connect(stack.owner_dsn, autocommit=True) as rows:
         rows.execute(
-            "INSERT INTO ledger.text_key (key_id, tenant, wrapped) VALUES (gen_random_uuid(), 'acme', '\\x00')"
+            """INSERT INTO ledger.text_key (key_id, tenant, wrapped)
+               VALUES (gen_random_uuid(), 'acme', decode(repeat('00', 60), 'hex'))"""
         )
     code, out, _ = command(home, "hold", "--tenant", "acme", "--reason", "a court asks", "--as", "Grace", "--json")
     held = json.loads(out)["hold"]

@@ -160,6 +160,20 @@ def tampering(name: str) -> Callable[[Attack], Attack]:
     return named
 
 
+def changed(scene: Scene, table: str, change: str, condition: str = "true") -> None:
+    """Change any one row of a table."""
+    scene.do(f"CREATE TEMP TABLE picked AS SELECT ctid AS place FROM ledger.{table} WHERE {condition}")
+    [(count,)] = scene.all("SELECT count(*) FROM picked")
+    verb = f"DELETE FROM ledger.{table}" if change == "DELETE" else f"UPDATE ledger.{table} SET {change}"
+    picked = f"(SELECT place FROM picked ORDER BY place OFFSET {scene.dice.randrange(count)} LIMIT 1)"
+    assert scene.do(f"{verb} WHERE ctid = {picked}") == 1
+
+
+def any_change(name: str, table: str, *changes: str, condition: str = "true") -> None:
+    """Name a tampering with any row of a table, by any of the changes."""
+    tampering(name)(lambda scene: changed(scene, table, scene.dice.choice(changes), condition))
+
+
 def edited(scene: Scene, seq: int) -> bytes:
     """Return an entry with one of its words changed, canonical and fit for every column."""
     entry = scene.entry(seq)

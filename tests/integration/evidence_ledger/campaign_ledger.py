@@ -4,21 +4,29 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
-from tierproof_evidence_ledger.acts import Act
+from cryptography.hazmat.primitives.serialization import Encoding
+from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
+from tierproof_evidence_ledger.acts import VERIFIED, Act
 from tierproof_evidence_ledger.recorder import Recorder
+from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.term import Office, begin
 from tierproof_evidence_ledger.testing import REVIEWERS, Story, abstained_task, answered_task, published
 from tierproof_evidence_ledger.testing_streams import Streams
+from tierproof_evidence_ledger.verify import verify
 from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.keys import Ed25519Signer, MLDSA44Signer
 from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.note import NoteSigner, SignatureLine, parse_note, sign_note
 from tierproof_proofs.trust import Trust
+from tierproof_tsa.authority import Authority
+from tierproof_tsa.server import open_authority
+from tierproof_tsa.settings import TsaSettings
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 LOG = "ledger.example/tests"
@@ -35,7 +43,8 @@ OVERLAP = 30
 class Attacked:
     """A filled ledger as an attacker and a reader know it: `older` is a copy of its database from an earlier day.
 
-    `known` are roots that witnesses have cosigned, by size. `until` is the size from which the log's first key signs no more.
+    `known` are roots that witnesses have cosigned, by size. `until` is the size from which the log's first key signs no more,
+    `attested` the newest published size when the ledger verified itself.
     """
 
     dsn: str
@@ -46,6 +55,8 @@ class Attacked:
     published: tuple[int, ...]
     until: int
     first_key: NoteSigner
+    vault: Vault
+    attested: int
 
     @property
     def size(self) -> int:
@@ -53,10 +64,12 @@ class Attacked:
         return self.sizes[-1]
 
 
-def trust_in(first_key: NoteSigner) -> Trust:
+def trust_in(first_key: NoteSigner, stamper: Authority) -> Trust:
     """Return what a reader has believed since the first day: the rotation is for the log to tell."""
     witnesses = tuple(witness.verifier_key for witness in WITNESSES)
-    return Trust(log_keys=(LogKey(key=first_key.verifier_key),), witnesses=witnesses, quorum=2)
+    stamping = stamper.identity.certificate.public_bytes(Encoding.PEM).decode()
+    keys = (LogKey(key=first_key.verifier_key),)
+    return Trust(log_keys=keys, witnesses=witnesses, quorum=2, time_stamping=(stamping,))
 
 
 def cosigned(note: str, checkpoint: Checkpoint, time: int) -> str:
@@ -75,15 +88,39 @@ async def publish(recorder: Recorder) -> tuple[int, bytes]:
     return checkpoint.size, checkpoint.root
 
 
+def stamper_in(folder: Path) -> Authority:
+    """Return a time-stamp authority whose files are in a folder."""
+    files = {"key_file": folder / "key", "certificate_file": folder / "tsa.pem", "state_file": folder / "state"}
+    return open_authority(TsaSettings.model_validate(files))
+
+
 @dataclass(slots=True)
 class Filler:
-    """Feeds a ledger day by day. `known` is what witnesses saw."""
+    """Feeds a ledger day by day. `known` is what witnesses saw, `attested` what the ledger last verified itself up to."""
 
     dsn: str
     office: Office
     streams: Streams
     known: dict[int, bytes]
+    stamper: Authority
     now: datetime = NOON
+    attested: int = 0
+
+    async def stamp(self, recorder: Recorder) -> None:
+        """Have the newest checkpoint stamped, which is published, and note that all is sent."""
+        assert recorder.checkpoint is not None
+        query = TimestampRequestBuilder().data(str(recorder.checkpoint).encode()).hash_algorithm(HashAlgorithm.SHA256)
+        await recorder.store.stamp(recorder.checkpoint.size, self.stamper.answer(query.build().as_bytes()))
+        due = await recorder.store.unpublished()
+        [(count,)] = await recorder.store.all("SELECT count(*) FROM ledger.outbox_published")
+        await recorder.store.published([(kind, ref, count + place) for place, (kind, ref) in enumerate(due, 1)])
+
+    async def verify(self, recorder: Recorder) -> None:
+        """Have the ledger verify itself, and record what it found."""
+        report = verify(self.dsn, trust_in(self.office.signer, self.stamper), self.known)
+        assert report.faults == []
+        await recorder.record([], self.now, [Act(type=VERIFIED, data=report.summary())])
+        self.attested = report.attested["newest_published"]
 
     async def day(self, office: Office, stories: Sequence[Sequence[Story]]) -> int:
         """Hold office for a day: a batch per group of stories, every fourth checkpoint published; returns the ledger's size."""
@@ -100,6 +137,9 @@ class Filler:
                 if number % 4 == 3 or number == len(stories) - 1:
                     size, root = await publish(recorder)
                     self.known[size] = root
+                    if number % 3 == 0 or number == len(stories) - 1:
+                        await self.stamp(recorder)
+            await self.verify(recorder)
             return recorder.size
         finally:
             await store.close()
@@ -128,9 +168,9 @@ def groups(first: int, count: int) -> list[list[Story]]:
     return found
 
 
-async def fill(dsn: str, office: Office, copied: Any) -> Attacked:
+async def fill(dsn: str, office: Office, copied: Any, stamper: Authority) -> Attacked:
     """Fill a ledger over three days; `copied()` is called after the first and returns the DSN of a copy."""
-    filler = Filler(dsn=dsn, office=office, streams=Streams(), known={})
+    filler = Filler(dsn=dsn, office=office, streams=Streams(), known={}, stamper=stamper)
     first = Story(events=(published(REVIEWERS),))
     doomed = [answered_task(900 + number, tenant="initech") for number in range(2)]
     slow = answered_task(700)
@@ -146,9 +186,10 @@ async def fill(dsn: str, office: Office, copied: Any) -> Attacked:
     odd = abstained_task(800)
     conflicting = Story(events=(*odd.events, odd.deciding(because="else")["task.decided.v1"]))
     again = Story(events=answered_task(901, tenant="initech").events[:2])
+    twice = Story(events=answered_task(5, tenant="globex").events)
     with psycopg.connect(dsn, autocommit=True) as connection:
         before = connection.execute("SELECT count(*) FROM ledger.entry").fetchone() or (0,)
-    await filler.day(rotating, [[conflicting], [again], *groups(30, 40), [Story(events=slow.events[-1:])]])
+    await filler.day(rotating, [[conflicting], [again], [twice], *groups(30, 40), [Story(events=slow.events[-1:])]])
     await _rejected(filler, replace(office, signer=NEXT))
     await filler.day(replace(office, signer=NEXT), groups(80, 30))
     return _facts(filler, older, before[0] + 1 + OVERLAP)
@@ -168,10 +209,12 @@ def _facts(filler: Filler, older: str, until: int) -> Attacked:
     return Attacked(
         dsn=filler.dsn,
         older=older,
-        trust=trust_in(filler.office.signer),
+        trust=trust_in(filler.office.signer, filler.stamper),
         known=filler.known,
         sizes=tuple(sizes),
         published=tuple(sorted(filler.known)),
         until=until,
         first_key=filler.office.signer,
+        vault=filler.office.vault,
+        attested=filler.attested,
     )

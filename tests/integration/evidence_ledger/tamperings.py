@@ -1,14 +1,13 @@
-"""What a superuser can do to the log itself.
+"""What a superuser can do to the entries of the log.
 
 Each tampering changes something at a random place and returns the first entry that is not as it was, None where no single one is.
 They are as careful as somebody who knows the source: where leaf hashes, tiles or the schema can be made to fit, they are.
 """
 
 import json
-from collections.abc import Sequence
 
 from tierproof_evidence_ledger.canonical import canonical
-from tierproof_proofs.note import NoteSigner, SignatureLine, parse_note, sign_note
+from tierproof_proofs.note import NoteSigner
 
 from tests.integration.evidence_ledger.attack_scene import Scene, an_act, edited, tampering
 from tests.integration.evidence_ledger.campaign_ledger import NEXT, STRANGER
@@ -187,147 +186,3 @@ def _(scene: Scene) -> None:
     size = scene.attacked.size + 1
     said = {"old": str(NEXT.verifier_key), "key": str(STRANGER.verifier_key), "from": size, "until_old": size + 5}
     scene.append([an_act(said, "ledger.rotated.v1")], [STRANGER])
-
-
-# Checkpoints and tiles
-
-
-def note_of(scene: Scene, size: int) -> str:
-    return str(scene.all("SELECT note FROM ledger.checkpoint WHERE size = %s", size)[0][0])
-
-
-def set_note(scene: Scene, size: int, note: str) -> None:
-    assert scene.do("UPDATE ledger.checkpoint SET note = %s WHERE size = %s AND note <> %s", note, size, note) == 1
-
-
-@tampering("a checkpoint is signed by another key")
-def _(scene: Scene) -> None:
-    size = scene.dice.choice(scene.attacked.sizes)
-    set_note(scene, size, sign_note(parse_note(note_of(scene, size).encode()).text, [STRANGER]))
-
-
-@tampering("all checkpoints are signed by another key")
-def _(scene: Scene) -> None:
-    for size in scene.attacked.sizes:
-        set_note(scene, size, sign_note(parse_note(note_of(scene, size).encode()).text, [STRANGER]))
-
-
-@tampering("a checkpoint is signed by the log's key of before the rotation")
-def _(scene: Scene) -> None:
-    size = scene.dice.choice([size for size in scene.attacked.sizes if size >= scene.attacked.until])
-    set_note(scene, size, sign_note(parse_note(note_of(scene, size).encode()).text, [scene.attacked.first_key]))
-
-
-@tampering("a checkpoint is signed by the log's key of after the rotation")
-def _(scene: Scene) -> None:
-    size = scene.dice.choice(scene.attacked.sizes[:4])
-    set_note(scene, size, sign_note(parse_note(note_of(scene, size).encode()).text, [NEXT]))
-
-
-@tampering("a stranger's signature is added to a checkpoint")
-def _(scene: Scene) -> None:
-    size = scene.dice.choice(scene.attacked.sizes)
-    note = parse_note(note_of(scene, size).encode())
-    set_note(scene, size, sign_note(note.text, [STRANGER], existing=note.signatures))
-
-
-@tampering("a byte of a checkpoint is flipped")
-def _(scene: Scene) -> None:
-    size = scene.dice.choice(scene.attacked.sizes)
-    note = note_of(scene, size)
-    at = scene.dice.randrange(len(note))
-    set_note(scene, size, note[:at] + ("A" if note[at] != "A" else "B") + note[at + 1 :])
-
-
-@tampering("a checkpoint takes another one's place")
-def _(scene: Scene) -> None:
-    one, other = scene.dice.sample(scene.attacked.sizes, 2)
-    set_note(scene, one, note_of(scene, other))
-
-
-@tampering("leaf hashes of a checkpoint are edited")
-def _(scene: Scene) -> None:
-    size = scene.dice.choice(scene.attacked.sizes)
-    scene.do("UPDATE ledger.checkpoint SET leaves = overlay(leaves PLACING sha256('x') FROM 1) WHERE size = %s", size)
-
-
-@tampering("a checkpoint is deleted")
-def _(scene: Scene) -> None:
-    size = scene.dice.choice([size for size in scene.attacked.sizes if size not in scene.attacked.published])
-    assert scene.do("DELETE FROM ledger.checkpoint WHERE size = %s", size) == 1
-
-
-@tampering("a tile is edited")
-def _(scene: Scene) -> None:
-    n, at = scene.one("SELECT n, %s FROM ledger.tile WHERE level = 0", 1 + 32 * scene.dice.randrange(256))
-    scene.do("UPDATE ledger.tile SET hashes = overlay(hashes PLACING sha256('x') FROM %s) WHERE n = %s", at, n)
-
-
-@tampering("a tile is deleted")
-def _(scene: Scene) -> None:
-    scene.do("DELETE FROM ledger.tile WHERE n = %s", scene.one("SELECT n FROM ledger.tile")[0])
-
-
-@tampering("a tile is added")
-def _(scene: Scene) -> None:
-    place = scene.dice.choice([(0, 3), (0, 900), (1, 0), (2, 0)])
-    scene.do("INSERT INTO ledger.tile SELECT %s, %s, hashes FROM ledger.tile LIMIT 1", *place)
-
-
-# Published checkpoints
-
-
-def published(scene: Scene) -> tuple[int, str]:
-    """Return size and note of any published checkpoint."""
-    return scene.one("SELECT size, note FROM ledger.published_checkpoint")
-
-
-def set_published(scene: Scene, size: int, note: str) -> None:
-    query = "UPDATE ledger.published_checkpoint SET note = %s WHERE size = %s AND note <> %s"
-    assert scene.do(query, note, size, note) == 1
-
-
-@tampering("a witness's cosignature is taken away")
-def _(scene: Scene) -> None:
-    size, content = published(scene)
-    note = parse_note(content.encode())
-    set_published(scene, size, sign_note(note.text, [], existing=note.signatures[:-1]))
-
-
-@tampering("a witness's cosignature is that of another checkpoint")
-def _(scene: Scene) -> None:
-    (size, content), (_, other) = scene.dice.sample(
-        scene.all("SELECT size, note FROM ledger.published_checkpoint ORDER BY size"), 2
-    )
-    lines: Sequence[SignatureLine] = parse_note(other.encode()).signatures[-1:]
-    note = parse_note(content.encode())
-    set_published(scene, size, sign_note(note.text, [], existing=(*note.signatures[:-1], *lines)))
-
-
-@tampering("a published checkpoint is another one")
-def _(scene: Scene) -> None:
-    (size, _), (_, other) = scene.dice.sample(
-        scene.all("SELECT size, note FROM ledger.published_checkpoint ORDER BY size"), 2
-    )
-    set_published(scene, size, other)
-
-
-@tampering("a published checkpoint is deleted")
-def _(scene: Scene) -> None:
-    size, _ = published(scene)
-    assert scene.do("DELETE FROM ledger.published_checkpoint WHERE size = %s", size) == 1
-
-
-@tampering("a checkpoint is published that no witness has seen")
-def _(scene: Scene) -> None:
-    size = scene.dice.choice([size for size in scene.attacked.sizes if size not in scene.attacked.published])
-    query = "INSERT INTO ledger.published_checkpoint SELECT size, note, 0 FROM ledger.checkpoint WHERE size = %s"
-    assert scene.do(query, size) == 1
-    scene.do("INSERT INTO ledger.outbox VALUES ('checkpoint', %s)", size)
-
-
-@tampering("a published checkpoint passes over a task that was open")
-def _(scene: Scene) -> None:
-    query = "UPDATE ledger.published_checkpoint SET open_from = size WHERE open_from < size AND size = %s"
-    sizes = scene.all("SELECT size FROM ledger.published_checkpoint WHERE open_from < size")
-    assert scene.do(query, *scene.dice.choice(sizes)) == 1

@@ -27,7 +27,7 @@ from tierproof_proofs.trust import Trust
 ROUNDS = int(os.environ.get("TIERPROOF_RACES", "60"))
 SEED = int(os.environ.get("TIERPROOF_RACES_SEED", "20261123"))
 LEAD = 0.02  # seconds by which one may come before the other
-NEW_KEY = "INSERT INTO ledger.text_key (key_id, tenant, wrapped) VALUES (gen_random_uuid(), %s, 'x')"
+NEW_KEY = "INSERT INTO ledger.text_key (key_id, tenant, wrapped) VALUES (gen_random_uuid(), %s, decode(repeat('00', 60), 'hex'))"
 Ledger = Any  # LedgerDatabase
 Told = list[tuple[str, dict[str, Any]]]
 

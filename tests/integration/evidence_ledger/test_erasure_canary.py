@@ -242,7 +242,10 @@ def scrub_all(ledger: LedgerDatabase) -> None:
 
 
 async def test_what_keeps_erased_keys_in_files_is_named(ledger: LedgerDatabase) -> None:
-    ledger.rows("INSERT INTO ledger.text_key (key_id, tenant, wrapped) VALUES (gen_random_uuid(), 'acme', 'x')")
+    ledger.rows(
+        """INSERT INTO ledger.text_key (key_id, tenant, wrapped)
+           VALUES (gen_random_uuid(), 'acme', decode(repeat('00', 60), 'hex'))"""
+    )
     with psycopg.connect(ledger.dsn()) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT count(*) FROM ledger.entry")
@@ -262,7 +265,7 @@ async def test_the_planner_keeps_no_sample_of_keys(ledger: LedgerDatabase) -> No
     """Statistics are rows of their own, which an erasure would not reach."""
     ledger.rows(
         """INSERT INTO ledger.text_key (key_id, tenant, wrapped)
-                   SELECT gen_random_uuid(), 'tenant-' || n, sha256(n::text::bytea) FROM generate_series(1, 500) n"""
+                   SELECT gen_random_uuid(), 'tenant-' || n, substr(sha512(n::text::bytea), 1, 60) FROM generate_series(1, 500) n"""
     )
     ledger.rows("ANALYZE ledger.text_key")
     assert ledger.rows("SELECT attname::text FROM pg_stats WHERE tablename = 'text_key' ORDER BY 1") == [

@@ -15,7 +15,7 @@ APPENDED = frozenset(
 READ_BY_WRITER = APPENDED | {"text_key_erased", "hold", "hold_lifted", "act"}
 VIEWS = frozenset(
     """v_entry v_outcome v_checkpoint v_published_checkpoint v_time_stamp v_tile v_ingest_key v_sealed_text v_erasure v_hold v_act
-    v_outbox v_gap v_schema""".split()  # noqa: SIM905
+    v_outbox v_outbox_orphan v_term v_gap v_schema""".split()  # noqa: SIM905
 )
 ALLOWED: dict[str, dict[str, frozenset[str]]] = {
     "ledger_writer": {"SELECT": READ_BY_WRITER, "INSERT": APPENDED},
@@ -168,7 +168,9 @@ def test_what_nobody_has_listed_is_open_to_nobody(ledger: Ledger) -> None:
 def test_even_the_owner_is_held_by_triggers(ledger: Ledger) -> None:
     with psycopg.connect(ledger.dsn(), autocommit=True) as connection:
         connection.execute("INSERT INTO ledger.hold (tenant, reason, placed_by) VALUES ('a', 'b', 'c')")
-        connection.execute("INSERT INTO ledger.text_key VALUES (gen_random_uuid(), 'a', 'x')")
+        connection.execute(
+            "INSERT INTO ledger.text_key VALUES (gen_random_uuid(), 'a', decode(repeat('00', 60), 'hex'))"
+        )
         connection.execute("SET ROLE ledger_owner")
         for name, kind in relations(ledger):
             if kind != "v":

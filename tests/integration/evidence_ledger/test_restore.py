@@ -20,7 +20,7 @@ from tierproof_evidence_ledger.restore import restore
 from tierproof_evidence_ledger.settings import LedgerSettings, trust_of
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.testing import Story, answered_task
-from tierproof_evidence_ledger.verify import verify
+from tierproof_evidence_ledger.verify import Scope, verify
 
 from tests.integration.evidence_ledger.at_work import at_work, tell
 
@@ -411,7 +411,7 @@ async def test_a_backup_of_an_older_release_is_migrated_and_then_restored(
     shutil.copytree(delivered_migrations(), tmp_path / "migrations")
     (tmp_path / "migrations" / "9999_more.sql").write_text("CREATE TABLE ledger.more (one text)")
     assert migrate(backup.dsn(), tmp_path / "migrations") == ["9999_more.sql"]
-    report = await restore(on(mirrored, backup))
+    report = await restore(on(mirrored, backup, migrations=tmp_path / "migrations"))
     assert report.faults == []
     query = "SELECT count(*) FROM ledger.entry WHERE (said).event_type IN ('ledger.migrated.v1', 'ledger.altered.v1')"
     assert backup.rows(query) == [(3,)], "the first migration, the second one, and the table that it made"
@@ -419,5 +419,6 @@ async def test_a_backup_of_an_older_release_is_migrated_and_then_restored(
     backup.rows(
         "SET session_replication_role = replica; DELETE FROM ledger.act WHERE done_at = (SELECT max(done_at) FROM ledger.act)"
     )
-    settings = on(mirrored, backup)
-    assert [fault.what for fault in verify(settings.auditor_dsn, trust_of(settings)).faults if "more" in fault.what]
+    settings, scope = on(mirrored, backup), Scope(migrations=tmp_path / "migrations")
+    found = verify(settings.auditor_dsn, trust_of(settings), None, scope).faults
+    assert [fault.what for fault in found if "more" in fault.what]

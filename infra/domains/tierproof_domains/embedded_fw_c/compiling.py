@@ -10,11 +10,11 @@ from pathlib import Path
 from tierproof_domains.embedded_fw_c.vectors import Vector
 
 _FLAGS = (
-    "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error",
+    "-std=c11", "-O0", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error",
     "-fmax-errors=0", "-fdiagnostics-format=text", "-fno-diagnostics-show-caret",
 )  # fmt: skip
 _COMPILE_SECONDS = 300
-_RUN_SECONDS = 10
+_RUN_SECONDS = 4
 _HEAD = ["#include <stdint.h>", "#include <stdbool.h>", "#include <stdio.h>"]
 _STATEMENTS = frozenset({"if", "for", "while", "switch", "return"})
 

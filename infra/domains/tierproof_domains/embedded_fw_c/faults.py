@@ -1,27 +1,28 @@
 """Finds what is wrong with wrong forms, on inputs like the verifier's, without a compiler."""
 
 import random
+from collections.abc import Iterator
 
 from tierproof_domains.embedded_fw_c.skill import Case, Form, Oracle, converted, defined, prototype
 from tierproof_domains.embedded_fw_c.vectors import Vector, vectors_of
 from tierproof_domains.repairing import Fault
 
-_OF_FORM = 0.12
+_OF_FORM = 0.12  # of all faults
 
 
 def wrong_answers(name: str, case: Case) -> tuple[str, ...]:
     """Return the wrong forms as answers, without those that are right for every vector."""
-    return tuple(defined(name, case, form.body) for form in case.wrong if _counterexample(case, form) is not None)
+    return tuple(defined(name, case, form.body) for form, _, _ in _refuted(case))
 
 
 def fault_of(name: str, case: Case, chance: random.Random) -> Fault | None:
     """Return what the verifier says of one likely wrong answer: mostly a wrong result, now and then of a wrong form."""
     if chance.random() < _OF_FORM:
         return chance.choice(_faults_of_form(name, case))
-    found = [each for form in case.wrong if (each := _counterexample(case, form)) is not None]
+    found = list(_refuted(case))
     if not found:
         return None
-    vector, got = chance.choice(found)
+    _, vector, got = chance.choice(found)
     where = ", ".join(f"{each.name}={value}" for each, value in zip(case.parameters, vector, strict=True))
     return Fault(where, f"the function returned {got}, which is wrong")
 
@@ -44,9 +45,12 @@ def returned(case: Case, oracle: Oracle, vector: Vector) -> int:
     return converted(int(oracle(*vector)), case.returns)
 
 
-def _counterexample(case: Case, form: Form) -> tuple[Vector, int] | None:
-    for vector in vectors_of(case):
-        got = returned(case, form.oracle, vector)
-        if got != returned(case, case.right.oracle, vector):
-            return vector, got
-    return None
+def _refuted(case: Case) -> Iterator[tuple[Form, Vector, int]]:
+    """Yield each wrong form with the first vector for which it returns something wrong, and what."""
+    right = [(vector, returned(case, case.right.oracle, vector)) for vector in vectors_of(case)]
+    for form in case.wrong:
+        for vector, expected in right:
+            got = returned(case, form.oracle, vector)
+            if got != expected:
+                yield form, vector, got
+                break

@@ -9,7 +9,7 @@ from tierproof_domains.embedded_fw_c.skill import Case, Parameter
 Vector = tuple[int, ...]
 _MOST_CORNERS = 120
 _MOST_RANDOM = 80
-_PARTNERS = 3
+_PARTNERS = 2
 _POWERS = (2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384)
 
 
@@ -52,7 +52,10 @@ def _random(parameters: Sequence[Parameter], corners: list[list[int]], chance: r
 
 
 def _each_corner(corners: list[list[int]], chance: random.Random) -> Iterator[Vector]:
+    """Yield each corner of each parameter with the ends of the others, and with others of their corners."""
     for place, values in enumerate(corners):
+        others = corners[:place] + corners[place + 1 :]
+        ends = list(itertools.product(*(other[:2] for other in others)))
         for value in values:
-            for _ in range(_PARTNERS):
-                yield tuple(value if at == place else chance.choice(other) for at, other in enumerate(corners))
+            drawn = [tuple(chance.choice(other) for other in others) for _ in range(_PARTNERS)]
+            yield from ((*beside[:place], value, *beside[place:]) for beside in [*ends, *drawn])

@@ -651,7 +651,7 @@ class Entries:
         if recorded + self.tolerance < self.latest:
             raise Wrong("recorded_at runs backwards: a clock is shifted")
         if recorded + self.tolerance < self.cosigned:
-            raise Wrong("recorded before a witness cosigned what stands before it: a clock is shifted")
+            raise Wrong("recorded too long before a witness cosigned what stands before it: a clock is shifted")
         self.latest = max(recorded, self.latest)
 
     def place(self, index: int, said: dict[str, Any], event: dict[str, Any], data: dict[str, Any]) -> None:
@@ -723,9 +723,10 @@ class Entries:
 class Verification:
     """One walk along a pack: tiles, entries and checkpoints side by side, in the order of the log."""
 
-    def __init__(self, pack: Pack, trust: Trust, known: dict[int, str], tolerance: float) -> None:
+    def __init__(self, pack: Pack, trust: Trust, known: dict[int, str], tolerance: float, within: float | None) -> None:
         """Read the manifest; raises Unusable."""
         self.pack, self.trust, self.known, self.tolerance, self.faults = pack, trust, known, tolerance, Faults()
+        self.within = within  # seconds that the reader allows witnesses
         try:
             self.manifest = said = parsed(pack.read("manifest.json"))
         except BROKEN as error:
@@ -865,7 +866,8 @@ class Verification:
             if time + tolerance < self.witness_times.get(name, 0):
                 self.faults.add(f"{name} cosigned size {size} before a smaller one: a clock is shifted", size - 1)
             self.witness_times[name] = max(time, self.witness_times.get(name, 0))
-        self.entries.cosigned = max(self.entries.cosigned, min(seen.values(), default=0))
+        if self.within is not None:
+            self.entries.cosigned = max(self.entries.cosigned, min(seen.values(), default=0) - self.within)
         while self.entries.rotations:
             index, said = self.entries.rotations.pop(0)
             with self.faults.noting("rotation", index):
@@ -916,6 +918,8 @@ class Verification:
     def report(self) -> dict[str, Any]:
         """Return what was found."""
         unchecked = ["signatures of time stamps: their digests were compared; check with openssl ts"] if self.stamps else []
+        if self.within is None:
+            unchecked.append("dates of entries against cosignatures below them: no --cosigned-within")
         if self.trust.unchecked:
             unchecked.append(f"{self.trust.unchecked} ML-DSA-44 signatures: needs `cryptography`")
         return {
@@ -940,11 +944,16 @@ class Verification:
 
 
 def verify(
-    path: str, trust: bytes, known: dict[int, str] | None = None, tolerance: float = TOLERANCE, most_bytes: int = MOST_BYTES
+    path: str,
+    trust: bytes,
+    known: dict[int, str] | None = None,
+    tolerance: float = TOLERANCE,
+    most_bytes: int = MOST_BYTES,
+    within: float | None = None,
 ) -> dict[str, Any]:
-    """Verify a pack and return the report; raises Unusable."""
+    """Verify a pack and return the report; `within`: --cosigned-within. Raises Unusable."""
     with closing(Pack(path, most_bytes)) as pack:
-        return Verification(pack, Trust(trust), known or {}, tolerance).run()
+        return Verification(pack, Trust(trust), known or {}, tolerance, within).run()
 
 
 def shown(report: dict[str, Any]) -> str:
@@ -977,13 +986,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--trust", required=True, help="whom you believe; not from whoever gave you the pack")
     parser.add_argument("--known", type=known_of, action="append", default=[], metavar="SIZE:ROOT")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="seconds between clocks (default 60)")
+    parser.add_argument("--cosigned-within", type=float, metavar="SECONDS", help="the slowest that you allow witnesses")
     parser.add_argument("--most-bytes", type=int, default=MOST_BYTES, help="largest unpacked size of a .zip")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
     try:
         with open(asked.trust, "rb") as file:
             trust = file.read(LARGEST_FILE)
-        report = verify(asked.pack, trust, dict(asked.known), asked.tolerance, asked.most_bytes)
+        report = verify(asked.pack, trust, dict(asked.known), asked.tolerance, asked.most_bytes, asked.cosigned_within)
     except (Unusable, OSError) as error:
         text = str(error).encode("ascii", "replace").decode()
         print(json.dumps({"verified": False, "unusable": text}) if asked.json else f"UNUSABLE: {text}")

@@ -384,5 +384,8 @@ def test_an_entry_that_is_dated_before_a_cosignature_below_it_is_found(tmp_path:
     """Nobody sees the clock run back, for nothing was recorded meanwhile; the witness does."""
     log = log_of(200)
     log.shift = 3000
-    report = verified(log.write(tmp_path), log.trust())
-    assert report["first_bad_index"] == 100
+    folder = log.write(tmp_path)
+    assert verified(folder, log.trust(), within=60)["first_bad_index"] == 100
+    report = verified(folder, log.trust())
+    assert report["verified"], "a slow witness looks the same: only the reader knows how slow it may be"
+    assert any("--cosigned-within" in each for each in report["not_checked"])

@@ -1,0 +1,62 @@
+"""`python -m tierproof_domains`: what it writes can be read, what is wrong with a file is said."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from tierproof_domains.__main__ import DOMAINS, domain_of, main
+from tierproof_domains.item import SPLITS, Item, Split, item_from
+
+pytestmark = pytest.mark.requirement("S5-domains")
+
+
+def written(folder: Path, domain: str, split: Split, most: int = 12) -> list[Item]:
+    file = folder / f"{split}.jsonl"
+    assert main(["write", domain, "--split", split, "--items", str(most), "--to", str(file)]) == 0
+    assert list(folder.iterdir()) == [file], "nothing unfinished stays behind"
+    items = [item_from(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    file.unlink()
+    return items
+
+
+@pytest.mark.parametrize("domain", sorted(DOMAINS))
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_file_holds_the_items_of_the_generator(tmp_path: Path, domain: str, split: Split) -> None:
+    items = written(tmp_path, domain, split)
+    assert items == list(domain_of(domain).items(split, seed=1, most=12))
+    assert {item.kind for item in items} == {domain}
+
+
+@pytest.mark.parametrize("domain", sorted(DOMAINS))
+def test_a_description_names_families_and_gives_an_example(domain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", domain]) == 0
+    said = capsys.readouterr().out
+    item = next(domain_of(domain).items("train", seed=1, most=1))
+    assert item.family in said
+    assert item.answer in said
+    assert "sealed, unseen phrasing: 150" in said
+
+
+@pytest.mark.parametrize("domain", sorted(set(DOMAINS) & {"dicom-adjacent", "reg-doc-drafting"}))
+def test_a_wrong_item_of_a_file_is_named(tmp_path: Path, domain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    good = list(domain_of(domain).items("train", seed=1, most=5))
+    wrong = dataclasses.replace(good[3], id="", answer=good[3].rejected[0])
+    file = tmp_path / "some.jsonl"
+    file.write_text("".join(f"{item.as_line()}\n" for item in good), encoding="utf-8")
+    assert main(["check", domain, str(file)]) == 0
+    file.write_text("".join(f"{item.as_line()}\n" for item in [*good, wrong]), encoding="utf-8")
+    assert main(["check", domain, str(file)]) == 1
+    assert wrong.id in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_finished_does_not_appear(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "train.jsonl"
+    with pytest.raises(FileNotFoundError):
+        main(["write", "embedded-fw-c", "--split", "train", "--items", "1", "--to", str(file)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_domain_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["describe", "poetry"])
+    assert "invalid choice" in capsys.readouterr().err

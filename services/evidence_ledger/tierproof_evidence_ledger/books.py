@@ -15,6 +15,7 @@ from tierproof_evidence_ledger.sealed import commitments_in
 
 DISPOSITIONS = {"event": "recorded", "conflict": "conflict", "rejected": "rejected", "advisory": "advisory"}
 DUPLICATE = "duplicate"
+REFERRING = "task.decided.v1"  # of all events the one that names a text and does not carry it
 Rows = psycopg.Connection[Any]
 Told = Sequence[tuple[int, Mapping[str, Any]]]
 
@@ -51,10 +52,11 @@ def _position(entry: Mapping[str, Any]) -> tuple[Any, ...] | None:
 
 
 def texts(rows: Rows, told: Told, memory: Memory) -> None:
-    """Learn which texts that entries commit to are not stored, readable or not."""
+    """Learn which texts that entries commit to are not stored, readable or not. A decision names an answer that another event carries."""
     named: dict[str, int] = {}
     for seq, entry in told:
-        for commitment in commitments_in(entry.get("event")):
+        event = entry.get("event")
+        for commitment in () if isinstance(event, dict) and event.get("type") == REFERRING else commitments_in(event):
             named.setdefault(commitment, seq)
     query = "SELECT commitment FROM ledger.v_sealed_text WHERE commitment = ANY (%s)"
     stored = {row[0] for row in rows.execute(query, [list(named)])}

@@ -141,10 +141,9 @@ def _escalate(slip: Slip, kind: KindPolicy, fleet: FleetManifest, because: str) 
 
 def _ask(slip: Slip, kind: KindPolicy, fleet: FleetManifest, tier: Tier, why: Why, reason: str) -> Ask | Abstain | Fail:
     rule, adapter = kind.classes[slip.safety_class], kind.adapters.get(tier)
-    if tier not in fleet.tiers:
-        return Fail(code="no-worker", rule=f"{reason}; the fleet manifest has no tier {tier}")
-    if adapter is not None and adapter not in fleet.adapters:
-        return Fail(code="no-worker", rule=f"{reason}; the fleet manifest has no adapter {adapter} for tier {tier}")
+    if tier not in fleet.tiers or not {adapter} <= {None, *fleet.adapters}:
+        lacks = f"adapter {adapter} for tier {tier}" if tier in fleet.tiers else f"tier {tier}"
+        return Fail(code="no-worker", rule=f"{reason}; the fleet manifest has no {lacks}")
     cost = fleet.tiers[tier].decode.max_tokens * fleet.tiers[tier].decode.samples
     if slip.tokens_spent + cost > rule.tokens:
         return Abstain(code="over-budget", rule=f"{reason}; {slip.tokens_spent} + {cost} tokens exceed {rule.tokens}")

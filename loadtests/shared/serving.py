@@ -83,8 +83,10 @@ async def serving(adapters: Path) -> AsyncIterator[Serving]:
     base = prepare_base(MODELS / "base", progress=print)
     with tempfile.TemporaryDirectory(prefix="tierproof-skill-") as home:
         layout = ModelServerLayout(home=Path(home), adapters=adapters, base=base.folder)
-        with running_server(layout) as running:
-            settings = InferenceWorkerSettings(tier="s", triton_url=running.grpc, adapters_folder=adapters)
+        with running_server(layout, ready_seconds=SECONDS) as running:
+            settings = InferenceWorkerSettings(
+                tier="s", triton_url=running.grpc, adapters_folder=adapters, idle_seconds=SECONDS, first_seconds=SECONDS
+            )
             server = shell_of(settings).server
             verifier = VerifierSettings()
             yield Serving(

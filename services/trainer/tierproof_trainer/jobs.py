@@ -23,7 +23,7 @@ from tierproof_trainer.errors import TrainingRefused
 from tierproof_trainer.stages.job import ARTIFACT, ENDED, JOB, PROGRESS
 
 STEADY_MEMORY = {  # glibc gives freed blocks back at once and faults them in again: half of the CPU time of small models
-    "MALLOC_MMAP_THRESHOLD_": str(16 * 2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30),
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }

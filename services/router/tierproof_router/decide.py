@@ -128,18 +128,17 @@ def _repair(slip: Slip, kind: KindPolicy, fleet: FleetManifest) -> Step:
 
 
 def _escalate(slip: Slip, kind: KindPolicy, fleet: FleetManifest, because: str) -> Step:
-    rule = kind.classes[slip.safety_class]
-    above = rule.ladder[rule.ladder.index(slip.attempts[-1].tier) + 1 :]
+    rule, tier = kind.classes[slip.safety_class], slip.attempts[-1].tier
+    above = rule.ladder[rule.ladder.index(tier) + 1 :]
     if not above:
-        return Abstain(code="exhausted", rule=f"{because}: no tier above {slip.attempts[-1].tier}")
+        return Abstain(code="exhausted", rule=f"{because}: no tier above {tier}")
     if slip.escalations >= rule.escalations:
         return Abstain(code="exhausted", rule=f"{because}: all {rule.escalations} escalations used")
-    return _ask(
-        slip, kind, fleet, above[0], "escalation", f"{because}: escalation {slip.escalations + 1} of {rule.escalations}"
-    )
+    reason = f"{because}: escalation {slip.escalations + 1} of {rule.escalations}"
+    return _ask(slip, kind, fleet, above[0], "escalation", reason)
 
 
-def _ask(slip: Slip, kind: KindPolicy, fleet: FleetManifest, tier: Tier, why: Why, reason: str) -> Ask | Abstain | Fail:
+def _ask(slip: Slip, kind: KindPolicy, fleet: FleetManifest, tier: Tier, why: Why, reason: str) -> Step:
     rule, adapter = kind.classes[slip.safety_class], kind.adapters.get(tier)
     if tier not in fleet.tiers or not {adapter} <= {None, *fleet.adapters}:
         lacks = f"adapter {adapter} for tier {tier}" if tier in fleet.tiers else f"tier {tier}"

@@ -19,6 +19,7 @@ DOMAINS = {
     if importlib.util.find_spec(module := f"tierproof_domains.{name.replace('-', '_')}") is not None
 }
 _DESCRIBED = 300  # items of each split that a description counts
+_TRIED = 100  # times as many as are asked for
 _Command = Callable[[argparse.Namespace], int]
 
 
@@ -46,7 +47,7 @@ def write(asked: argparse.Namespace) -> int:
     count = 0
     try:
         with unfinished.open("w", encoding="utf-8") as file:
-            for item in domain_of(asked.domain).items(asked.split, seed=asked.seed, most=asked.items):
+            for item in _wanted(asked):
                 file.write(item.as_line() + "\n")
                 count += 1
         unfinished.replace(asked.to)
@@ -54,6 +55,33 @@ def write(asked: argparse.Namespace) -> int:
         unfinished.unlink(missing_ok=True)
     sys.stdout.write(f"{count} items of {asked.domain} ({asked.split}) in {asked.to}\n")
     return 0 if count == asked.items else 1
+
+
+def _wanted(asked: argparse.Namespace) -> Iterator[Item]:
+    """Yield the items asked for; apart from a file, only those whose shape no item of it has, evenly by phrasing.
+
+    Then at most a hundred times as many items are tried as are asked for: fewer may be found.
+    """
+    domain = domain_of(asked.domain)
+    if asked.apart_from is None:
+        yield from domain.items(asked.split, seed=asked.seed, most=asked.items)
+        return
+    shape: Callable[[Item], str] = getattr(domain, "shape_of", lambda item: item.answer)
+    with asked.apart_from.open(encoding="utf-8") as lines:
+        known = {shape(item_from(line)) for line in lines}
+    fresh = (
+        item
+        for item in domain.items(asked.split, seed=asked.seed, most=_TRIED * asked.items)
+        if shape(item) not in known
+    )
+    phrasings = ("seen", "unseen") if asked.split == "sealed" else ("seen",)
+    left = {phrasing: asked.items // len(phrasings) for phrasing in phrasings}
+    for item in fresh:
+        if left[item.phrasing]:
+            left[item.phrasing] -= 1
+            yield item
+        if not any(left.values()):
+            return
 
 
 def describe(asked: argparse.Namespace) -> int:
@@ -109,6 +137,12 @@ def _parser() -> argparse.ArgumentParser:
         if command is write:
             own.add_argument("--items", type=int, required=True)
             own.add_argument("--split", choices=SPLITS, required=True)
+            own.add_argument(
+                "--apart-from",
+                type=Path,
+                metavar="FILE.jsonl",
+                help="only what no item of FILE has, whatever its names",
+            )
             own.add_argument("--to", type=Path, required=True, metavar="FILE.jsonl")
         if command is check:
             own.add_argument("file", type=Path, metavar="FILE.jsonl")

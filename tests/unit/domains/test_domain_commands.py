@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tierproof_domains.__main__ import DOMAINS, domain_of, main
+from tierproof_domains.embedded_fw_c import shape_of
 from tierproof_domains.item import SPLITS, Item, Split, item_from
 
 pytestmark = pytest.mark.requirement("S5-domains")
@@ -60,3 +61,29 @@ def test_an_unknown_domain_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(["describe", "poetry"])
     assert "invalid choice" in capsys.readouterr().err
+
+
+@pytest.mark.requirement("A2")
+def test_sealed_items_apart_from_a_file_are_those_that_renaming_cannot_make_from_it(tmp_path: Path) -> None:
+    learned = tmp_path / "train.jsonl"
+    sealed = tmp_path / "sealed.jsonl"
+    assert main(["write", "embedded-fw-c", "--split", "train", "--items", "490", "--to", str(learned)]) == 0
+    asked = ["write", "embedded-fw-c", "--split", "sealed", "--items", "20", "--to", str(sealed)]
+    assert main([*asked, "--apart-from", str(learned)]) == 0
+    known, apart = ([shape_of(item_from(line)) for line in file.read_text().splitlines()] for file in (learned, sealed))
+    assert len(apart) == 20
+    assert not set(known) & set(apart)
+    assert main(asked) == 0
+    assert set(known) & {shape_of(item_from(line)) for line in sealed.read_text().splitlines()}, "else it did nothing"
+    phrasings = [item.phrasing for item in domain_of("embedded-fw-c").items("sealed", seed=1, most=20)]
+    assert phrasings.count("seen") == phrasings.count("unseen")
+
+
+def test_a_shape_has_no_names_but_keeps_the_rest() -> None:
+    item = next(domain_of("embedded-fw-c").items("sealed", seed=1, most=1))
+    renamed = dataclasses.replace(
+        item, id="", inputs=dict(item.inputs) | {"signature": item.inputs["signature"].replace('"cr"', '"word"')},
+        answer=item.answer.replace("motor_eval", "pump_set").replace("cr", "word"),
+    )  # fmt: skip
+    assert shape_of(item) == shape_of(renamed) == "uint8_t f(uint8_t p0) {\n    return p0 | (1u << 3);\n}"
+    assert shape_of(dataclasses.replace(item, id="", answer=item.answer.replace("3", "4"))) != shape_of(item)

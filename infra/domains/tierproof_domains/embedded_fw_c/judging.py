@@ -19,6 +19,7 @@ from tierproof_domains.item import Item
 
 _Each = TypeVar("_Each")
 _NUMBER = re.compile(r"\b(0x[0-9A-Fa-f]+|[1-9]\d*)")
+_NAME = re.compile(r"\b(\w+)\(")
 _BATCH = 100  # items in one program: gcc's memory stays small, its start costs little
 
 
@@ -55,6 +56,13 @@ def faults_of_cases(cases: Iterable[Made]) -> Iterator[str]:
             expected = tuple(returned(made.case, form.oracle, vector) for vector in trial.vectors)
             for difference in _difference(trial, expected, got):
                 yield f"{made.item.family}: {trial.source}\n{difference}"
+
+
+def shape_of(item: Item) -> str:
+    """Return an item's answer with its names replaced by their places: what is left is what a model could have learned by heart."""
+    names = [given["name"] for given in json.loads(item.inputs["signature"])["parameters"]]
+    place = {name: f"p{number}" for number, name in enumerate(names)} | {_NAME.findall(item.answer)[0]: "f"}
+    return re.sub(r"\b[a-z]\w*\b", lambda word: place.get(word[0], word[0]), item.answer)
 
 
 def _forms(made: Made) -> tuple[Form, ...]:

@@ -168,7 +168,8 @@ class TrainingPolicy(Document):
     limits: TrainingLimits
 
 
-AnyDocument = Annotated[RoutingPolicy | FleetManifest | Reviewers | TrainingPolicy, Field(discriminator="document")]
+Steering = RoutingPolicy | FleetManifest | Reviewers | TrainingPolicy
+AnyDocument = Annotated[Steering, Field(discriminator="document")]
 
 
 class DsseSignature(Part):

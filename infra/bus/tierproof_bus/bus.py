@@ -7,7 +7,14 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 from tierproof_contracts import topology
 from tierproof_contracts.catalogue import read_event
-from tierproof_contracts.documents import FleetManifest, Reviewers, RoutingPolicy
+from tierproof_contracts.documents import (
+    DocumentName,
+    FleetManifest,
+    Reviewers,
+    RoutingPolicy,
+    Steering,
+    TrainingPolicy,
+)
 from tierproof_contracts.envelope import Envelope, Event
 from tierproof_proofs.keys import Verifier
 
@@ -101,6 +108,8 @@ class Bus:
     async def document(self, name: Literal["fleet-manifest"], digest: str) -> FleetManifest: ...
     @overload
     async def document(self, name: Literal["reviewers"], digest: str) -> Reviewers: ...
+    @overload
+    async def document(self, name: Literal["training-policy"], digest: str) -> TrainingPolicy: ...
     async def document(self, name: Any, digest: str) -> Any:
         """Return a signed document by digest, verified; raises Transient while it is missing, else UntrustedDocument."""
         return await self._documents.document(name, digest)
@@ -111,6 +120,10 @@ class Bus:
     async def document_in_force(self, name: Literal["fleet-manifest"]) -> FleetManifest: ...
     @overload
     async def document_in_force(self, name: Literal["reviewers"]) -> Reviewers: ...
+    @overload
+    async def document_in_force(self, name: Literal["training-policy"]) -> TrainingPolicy: ...
+    @overload
+    async def document_in_force(self, name: DocumentName) -> Steering: ...
     async def document_in_force(self, name: Any) -> Any:
         """Return the signed document published last under a name; raises as `document` does."""
         return await self._documents.document_in_force(name)

@@ -1,4 +1,4 @@
-"""Signed documents: fetched by digest, verified, and kept. Whatever cannot be verified is refused."""
+"""Steering documents: fetched by digest, verified, and kept. Whatever cannot be verified is refused."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +15,8 @@ from tierproof_contracts.documents import (
     PolicyPublishedV1,
     Reviewers,
     RoutingPolicy,
+    Steering,
+    TrainingPolicy,
 )
 from tierproof_contracts.errors import ContractError, explain_validation
 from tierproof_proofs.dsse import verify_envelope
@@ -27,8 +29,7 @@ from tierproof_bus.messages import Raw, read
 from tierproof_bus.streams import Streams
 
 PAYLOAD_TYPE = "application/vnd.tierproof.document+json"
-Signed = RoutingPolicy | FleetManifest | Reviewers
-_ANY: TypeAdapter[Signed] = TypeAdapter(AnyDocument)
+_ANY: TypeAdapter[Steering] = TypeAdapter(AnyDocument)
 
 
 def signers_in(trust_file: Path | None) -> Mapping[str, Verifier]:
@@ -43,7 +44,7 @@ def signers_in(trust_file: Path | None) -> Mapping[str, Verifier]:
         raise NotSetUp(f"trust file {trust_file.name}: {error.diagnosis()}") from None
 
 
-def opened(envelope: DsseEnvelope, name: DocumentName, digest: str, signers: Mapping[str, Verifier]) -> Signed:
+def opened(envelope: DsseEnvelope, name: DocumentName, digest: str, signers: Mapping[str, Verifier]) -> Steering:
     """Return the document in an envelope; raises UntrustedDocument unless signature, type, digest and name all hold."""
     try:
         verified = verify_envelope(envelope.model_dump(), signers)
@@ -68,7 +69,7 @@ class Documents:
     def __init__(self, streams: Streams, signers: Mapping[str, Verifier]) -> None:
         self._streams = streams
         self._signers = signers
-        self._verified: dict[tuple[DocumentName, str], Signed] = {}
+        self._verified: dict[tuple[DocumentName, str], Steering] = {}
         self._read: dict[tuple[str, bytes], PolicyPublishedV1] = {}
 
     @overload
@@ -77,7 +78,9 @@ class Documents:
     async def document(self, name: Literal["fleet-manifest"], digest: str) -> FleetManifest: ...
     @overload
     async def document(self, name: Literal["reviewers"], digest: str) -> Reviewers: ...
-    async def document(self, name: DocumentName, digest: str) -> Signed:
+    @overload
+    async def document(self, name: Literal["training-policy"], digest: str) -> TrainingPolicy: ...
+    async def document(self, name: DocumentName, digest: str) -> Steering:
         """Return a document by digest; see Bus.document."""
         if (name, digest) not in self._verified:
             subject = subjects.policy_published(name, digest)
@@ -91,13 +94,17 @@ class Documents:
     async def document_in_force(self, name: Literal["fleet-manifest"]) -> FleetManifest: ...
     @overload
     async def document_in_force(self, name: Literal["reviewers"]) -> Reviewers: ...
-    async def document_in_force(self, name: DocumentName) -> Signed:
+    @overload
+    async def document_in_force(self, name: Literal["training-policy"]) -> TrainingPolicy: ...
+    @overload
+    async def document_in_force(self, name: DocumentName) -> Steering: ...
+    async def document_in_force(self, name: DocumentName) -> Steering:
         """Return the document published last under a name; see Bus.document_in_force."""
         pattern = subjects.every(PolicyPublishedV1.event_type, name)
         found = await self._streams.last(topology.stream_of(pattern), pattern)
         return self._verify(found, name, None)
 
-    def _verify(self, found: Raw | None, name: DocumentName, digest: str | None) -> Signed:
+    def _verify(self, found: Raw | None, name: DocumentName, digest: str | None) -> Steering:
         if found is None:
             raise Transient(f"{name} {digest or '(any)'}: not published yet; the registry publishes it")
         event = self._event(found, name)

@@ -5,17 +5,18 @@ from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
-from tierproof_contracts.documents import FleetManifest, Reviewer, Reviewers
+from tierproof_contracts.documents import FleetManifest, Reviewer, Reviewers, RoutingPolicy, Steering
 from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key, load_or_create_mldsa44_key
 from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.trust import Trust
 
-from tierproof_embedded import ledger, log_keys, tsa, witness
-from tierproof_embedded.documents import SignedDocument, Steering, fleet_folder, read_document, sign
+from tierproof_embedded import adapters, ledger, log_keys, tsa, witness
+from tierproof_embedded.documents import SignedDocument, fleet_folder, read_document, sign
 from tierproof_embedded.errors import BadDocument, StepFailed
 from tierproof_embedded.layout import Layout
+from tierproof_embedded.model_server import adapters_folder
 from tierproof_embedded.notice import Notice
 from tierproof_embedded.pins import Pins, filled, open_pins
 from tierproof_embedded.ports import write_whole
@@ -41,6 +42,7 @@ def _established(layout: Layout, settings: EmbeddedSettings, pins: Callable[[], 
     log_keys.ensure_first(layout)
     folder = settings.fleet or fleet_folder()
     documents = [_pinned(read_document(path), path, pins) for path in sorted(folder.glob("*.json"))]
+    _with_adapters(documents, folder, layout, settings)
     reviewers = next((document for document in documents if isinstance(document, Reviewers)), None)
     if reviewers is None:
         reviewers = demo_reviewers(reviewer)
@@ -69,6 +71,18 @@ def _pinned(document: Steering, path: Path, pins: Callable[[], Pins]) -> Steerin
     if still_open:
         raise BadDocument(path=path, why=f"{still_open[0]} is open, and no local model server can fill it")
     return found
+
+
+def _with_adapters(documents: list[Steering], folder: Path, layout: Layout, settings: EmbeddedSettings) -> None:
+    """Take the pinned adapters into this folder, unless a real model server has them; the policy names no others."""
+    manifest = next((document for document in documents if isinstance(document, FleetManifest)), None)
+    if manifest is None:
+        return
+    for policy in documents:
+        if isinstance(policy, RoutingPolicy):
+            adapters.refuse_unknown(policy, manifest, folder / "routing-policy.json")
+    if settings.triton_url is None:
+        adapters.install(manifest, folder / "adapters", adapters_folder(layout))
 
 
 def demo_reviewers(reviewer: Ed25519Signer) -> Reviewers:

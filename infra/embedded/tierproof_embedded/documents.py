@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from tierproof_bus.documents import PAYLOAD_TYPE
 from tierproof_contracts.canonical import canonical_json
-from tierproof_contracts.documents import AnyDocument, Document, DocumentName, FleetManifest, Reviewers, RoutingPolicy
+from tierproof_contracts.documents import AnyDocument, Document, DocumentName, Steering
 from tierproof_contracts.errors import explain_validation
 from tierproof_proofs.dsse import sign_envelope
 from tierproof_proofs.keys import Signer
@@ -17,7 +17,6 @@ from tierproof_proofs.keys import Signer
 from tierproof_embedded.errors import BadDocument
 from tierproof_embedded.ports import write_whole
 
-Steering = RoutingPolicy | FleetManifest | Reviewers
 _ANY: TypeAdapter[Steering] = TypeAdapter(AnyDocument)
 _REPOSITORY = Path(__file__).resolve().parents[2] / "fleet"
 

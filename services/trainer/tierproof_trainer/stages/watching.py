@@ -10,7 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from tierproof_trainer.stages.job import Job, StageFailed, tell
 
 
-class Watching(TrainerCallback):  # type: ignore[misc] - transformers publishes no types
+class Watching(TrainerCallback):  # type: ignore[misc]  # transformers publishes no types
     """Writes one line of progress per optimiser step, and stops at a loss that is no number."""
 
     def __init__(self, job: Job, stage: str, tokens_by_step: list[int]) -> None:

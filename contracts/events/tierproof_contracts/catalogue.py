@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any, cast
 
+from tierproof_contracts.dataset import DatasetPublishedV1, DatasetRejectedV1, DatasetRequestedV1
 from tierproof_contracts.documents import ModelRevokedV1, PolicyPublishedV1
 from tierproof_contracts.envelope import Envelope, Event, parse_json
 from tierproof_contracts.errors import UnknownEvent, Unreadable
@@ -33,6 +34,9 @@ EVENTS: dict[str, type[Event]] = {
         EvidenceCheckpointedV1,
         PolicyPublishedV1,
         ModelRevokedV1,
+        DatasetRequestedV1,
+        DatasetPublishedV1,
+        DatasetRejectedV1,
         TrainingRequestedV1,
         TrainingCompletedV1,
         TrainingFailedV1,

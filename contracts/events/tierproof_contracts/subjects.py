@@ -92,6 +92,21 @@ def model_revoked(digest: str) -> str:
     return f"{ROOT}.model.revoked.v1.{token_of(digest)}"
 
 
+def dataset_requested(request_id: str) -> str:
+    """Written by ML engineers."""
+    return f"{ROOT}.dataset.requested.v1.{request_id}"
+
+
+def dataset_published(request_id: str) -> str:
+    """Written by the curator."""
+    return f"{ROOT}.dataset.published.v1.{request_id}"
+
+
+def dataset_rejected(request_id: str) -> str:
+    """Written by the curator."""
+    return f"{ROOT}.dataset.rejected.v1.{request_id}"
+
+
 def training_requested(lock: str) -> str:
     """Written by ML engineers."""
     return f"{ROOT}.training.requested.v1.{token_of(lock)}"

@@ -108,6 +108,12 @@ STREAMS: tuple[Stream, ...] = (
         max_age=0,
         keep_for_ever=True,
     ),
+    Stream(
+        name="DATASET",
+        subjects=tuple(every(t) for t in ("dataset.requested.v1", "dataset.published.v1", "dataset.rejected.v1")),
+        max_age=0,
+        keep_for_ever=True,
+    ),
 )
 
 ROUTER_EVENTS = {
@@ -128,6 +134,7 @@ LEDGER_STREAMS = {
     "DEAD": STREAMS[8].subjects,
     "ADVISORY": STREAMS[9].subjects,
     "TRAINING": STREAMS[10].subjects,
+    "DATASET": STREAMS[11].subjects,
 }
 
 
@@ -158,6 +165,13 @@ CONSUMERS: tuple[Consumer, ...] = (
         durable="verifier--requested",
         stream="VERIFICATION",
         filters=(every("verification.requested.v1"),),
+    ),
+    Consumer(
+        service="curator",
+        durable=durable_of("curator", "dataset.requested.v1"),
+        stream="DATASET",
+        filters=(every("dataset.requested.v1"),),
+        max_ack_pending=1,
     ),
     Consumer(
         service="trainer",
@@ -218,6 +232,11 @@ SERVICES: tuple[User, ...] = (
         reads=("VERIFICATION", "MODEL"),
     ),
     User(
+        name="curator",
+        publishes=(every("dataset.published.v1"), every("dataset.rejected.v1"), *_incidents("curator")),
+        reads=("DATASET", "MODEL"),
+    ),
+    User(
         name="trainer",
         publishes=(every("training.completed.v1"), every("training.failed.v1"), *_incidents("trainer")),
         reads=("TRAINING", "MODEL"),
@@ -232,7 +251,11 @@ SERVICES: tuple[User, ...] = (
 
 PEOPLE: tuple[User, ...] = (
     User(name="registry", publishes=(every("policy.published.v1"), every("model.revoked.v1")), reads=("MODEL",)),
-    User(name="ml-engineer", publishes=(every("training.requested.v1"),), reads=("TRAINING", "MODEL")),
+    User(
+        name="ml-engineer",
+        publishes=(every("dataset.requested.v1"), every("training.requested.v1")),
+        reads=("DATASET", "TRAINING", "MODEL"),
+    ),
     User(name="reviewer", publishes=(every("review.decided.v1"),), reads=("REVIEW",)),
     User(
         name="auditor",

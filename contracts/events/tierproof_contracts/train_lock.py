@@ -80,7 +80,11 @@ class Hyperparameters(Strict):
     batch: int = Field(ge=1, le=4096)
     accumulation: int = Field(ge=1, le=4096)
     epochs: int = Field(ge=1, le=100)
-    steps: int | None = Field(default=None, ge=1, description="ends the training before its epochs do")
+    steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="ends the training before its epochs do; the schedule is still that of all epochs",
+    )
     longest_tokens: int = Field(ge=8, le=131072)
     precision: Literal["fp32", "bf16"]
     beta: Decimal | None = Field(default=None, description="strength of the preference; DPO and ORPO only")

@@ -29,8 +29,12 @@ def build() -> typer.Typer:
 
 
 def _plug_in(app: typer.Typer, group: str) -> None:
-    """Add the group's commands, each once, however often the tree is built."""
-    known = {command.name for command in app.registered_commands}
+    """Add the group's commands and groups of commands, each once, however often the tree is built."""
+    known = {command.name for command in app.registered_commands} | {part.name for part in app.registered_groups}
     for plugin in sorted(entry_points(group=group), key=lambda point: point.name):
         if plugin.name not in known:
-            app.command(plugin.name)(plugin.load())
+            found = plugin.load()
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=plugin.name)
+            else:
+                app.command(plugin.name)(found)

@@ -47,8 +47,7 @@ def common(job: Job) -> dict[str, Any]:
         "output_dir": str(job.work),
         "per_device_train_batch_size": asked["batch"],
         "gradient_accumulation_steps": asked["accumulation"],
-        "num_train_epochs": 1,  # the order of all epochs is laid out beforehand
-        "max_steps": asked.get("steps") or -1,
+        "num_train_epochs": 1,  # the order of all epochs is laid out beforehand; `steps` ends it, the schedule is that of the whole
         "learning_rate": float(asked["learning_rate"]),
         "lr_scheduler_type": asked["schedule"],
         "lr_scheduler_kwargs": {"min_lr_rate": float(asked["least_learning_rate_share"])}

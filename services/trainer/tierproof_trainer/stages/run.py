@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -27,7 +28,12 @@ def run(job: Job) -> dict[str, Any]:
     arguments.seed_everything(job.seeds)
     trainer, tokens = _TRAINERS[stage](model, tokenizer, job)
     trainer.add_callback(Watching(job, stage, tokens))
-    trainer.train(resume_from_checkpoint=_last_state(job))
+    last = _last_state(job)
+    if last is not None and _steps_of(last) == job.hyperparameters.get("steps"):
+        trainer._load_from_checkpoint(str(last))  # noqa: SLF001 - killed between its last state and its artifact
+        trainer.state.global_step = _steps_of(last)
+    else:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
     trained = trainer.accelerator.unwrap_model(trainer.model)
     files = save_adapter(trained, job) if job.lock["decision"]["kind"] == "lora" else save_full(trained, job)
     return {
@@ -47,10 +53,14 @@ def _trainable(model: Any, job: Job) -> Any:  # noqa: ANN401 - a model of transf
     return get_peft_model(model, arguments.adapter_of(job))
 
 
-def _last_state(job: Job) -> str | None:
+def _last_state(job: Job) -> Path | None:
     """Return the newest whole state: one that was being written when the process died lacks its last file."""
-    states = sorted(job.work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    return next((str(state) for state in states if (state / "trainer_state.json").is_file()), None)
+    states = sorted(job.work.glob("checkpoint-*"), key=_steps_of, reverse=True)
+    return next((state for state in states if (state / "trainer_state.json").is_file()), None)
+
+
+def _steps_of(state: Path) -> int:
+    return int(state.name.rpartition("-")[2])
 
 
 def _laid_out(found: Dataset, job: Job) -> tuple[Dataset, list[int]]:

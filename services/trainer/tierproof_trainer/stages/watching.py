@@ -14,7 +14,7 @@ _LIBC = ctypes.CDLL(None)
 
 
 class Watching(TrainerCallback):  # type: ignore[misc]  # transformers publishes no types
-    """Writes one line of progress per optimiser step, and stops at a loss that is no number."""
+    """Writes one line of progress per optimiser step; stops after the lock's `steps`, and at a loss that is no number."""
 
     def __init__(self, job: Job, stage: str, tokens_by_step: list[int]) -> None:
         self._job, self._stage, self._tokens = job, stage, tokens_by_step
@@ -53,6 +53,18 @@ class Watching(TrainerCallback):  # type: ignore[misc]  # transformers publishes
         if not (math.isfinite(loss) and math.isfinite(norm)):
             because = f"step {state.global_step}: loss {loss}, gradient {norm}"
             raise StageFailed("not-a-number", because, "lower the learning rate or mend the records, in a new lock")
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
+        **_: object,
+    ) -> None:
+        """End the training where the lock does, with a state to go on from."""
+        last = self._job.hyperparameters.get("steps")
+        if last is not None and state.global_step >= last:
+            control.should_training_stop = control.should_save = True
 
     def on_save(self, *_: object, **__: object) -> None:
         """Give freed memory back to the system: batches of many lengths leave holes, gigabytes after some hundred steps."""

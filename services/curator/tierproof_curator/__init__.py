@@ -1,0 +1,1 @@
+"""Builds immutable, signed snapshots of training records, and keeps the sealed examinations out of them."""

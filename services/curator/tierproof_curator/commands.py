@@ -1,0 +1,196 @@
+"""`tierproof data build|inspect|audit|records|seal`: snapshots from the command line."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from tierproof_proofs.errors import ProofError
+from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key
+
+from tierproof_curator import decide, ngrams, snapshot, sources
+from tierproof_curator.errors import Contaminated, CuratorError
+from tierproof_curator.records import LineLimits, lines_of
+from tierproof_curator.settings import CuratorSettings
+
+app = typer.Typer(help="Snapshots of training records: build, inspect, audit.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Into = Annotated[
+    Path | None, typer.Option("--datasets", help="Folder of snapshots; TIERPROOF_CURATOR_DATASETS by default.")
+]
+TOLD_EVERY = 1000
+
+
+@app.command()
+def build(
+    records: Annotated[Path, typer.Argument(help="File of records, one JSON object a line.")],
+    sealed: Annotated[
+        list[Path] | None, typer.Option("--sealed", help="Examination as hashed n-grams; repeatable.")
+    ] = None,
+    datasets: Into = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Build an immutable, signed snapshot. Fails, naming them, when records overlap an examination."""
+    settings, console = _settings(datasets), Console(stderr=True)
+    with _refusals(as_json=as_json), _progress(console) as tell:
+        rules = decide.Rules(labels=settings.labels, licences=settings.licences)
+        found = snapshot.build(
+            lines_of(records, LineLimits(longest_line=settings.longest_line)),
+            into=settings.datasets,
+            rules=rules,
+            sealed=[ngrams.read(path) for path in sealed or ()],
+            signer=load_or_create_key(settings.key_file),
+            memory=settings.memory,
+            tell=tell,
+        )
+    said = {"uid": found.uid, "statement": found.statement, "folder": str(found.folder), **dict(found.manifest)}
+    _say(
+        said,
+        [f"{found.uid}", f"  {found.manifest['records']} records in {found.folder}", *_counted(found.manifest)],
+        as_json=as_json,
+    )
+
+
+@app.command()
+def inspect(folder: Annotated[Path, typer.Argument(help="Folder of a snapshot.")], *, as_json: AsJson = False) -> None:
+    """Show what a snapshot says of itself; `audit` checks that it is true."""
+    with _refusals(as_json=as_json):
+        manifest = _manifest(folder)
+    _say(manifest, [str(manifest["uid"]), f"  {manifest['records']} records", *_counted(manifest)], as_json=as_json)
+
+
+@app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(help="Folder of a snapshot.")],
+    key: Annotated[str, typer.Option("--key", help="Public key that must have signed it, raw Ed25519 in base64.")],
+    sealed: Annotated[list[Path] | None, typer.Option("--sealed", help="Search for overlaps with these, anew.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Hash every record again, rebuild the root, verify the statement; name the first bad record."""
+    settings = _settings(None)
+    with _refusals(as_json=as_json):
+        found, _ = snapshot.verified(folder, {"curator": Ed25519Verifier.from_base64(key)})
+        for path in sealed or ():
+            _refuse_overlap(found, ngrams.read(path), settings)
+    said = {"ok": True, "uid": found.uid, "records": found.manifest["records"], "clean_of": found.manifest["clean_of"]}
+    _say(said, [f"{found.uid}: {found.manifest['records']} records, root and statement hold"], as_json=as_json)
+
+
+@app.command()
+def records(
+    items: Annotated[
+        Path, typer.Argument(help="Items of a domain, as `python -m tierproof_domains write` writes them.")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="File of records to write.")],
+) -> None:
+    """Turn items of a domain into records."""
+    settings, count = _settings(None), 0
+    with _refusals(as_json=False), to.open("wb") as file:
+        for item in sources.items_of(items, LineLimits(longest_line=settings.longest_line)):
+            file.write(sources.record_of_item(item).line() + b"\n")
+            count += 1
+    _say({}, [f"{count} records in {to}"], as_json=False)
+
+
+@app.command()
+def seal(
+    items: Annotated[Path, typer.Argument(help="Sealed items of a domain.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the examination.")],
+    to: Annotated[Path, typer.Option("--to", help="File of hashed n-grams to write.")],
+    key_from: Annotated[
+        str | None, typer.Option("--key-from", help="Text that the key follows from; random by default.")
+    ] = None,
+) -> None:
+    """Write an examination as keyed hashes of its n-grams: enough to find a leak, not enough to read a question."""
+    settings = _settings(None)
+    with _refusals(as_json=False):
+        found = sources.items_of(items, LineLimits(longest_line=settings.longest_line))
+        to.write_bytes(sources.seal(name, found, ngrams.Measure(), sources.key_of(key_from) if key_from else None))
+        digest = ngrams.read(to).digest
+    _say({}, [f"{digest}  {to}"], as_json=False)
+
+
+def _refuse_overlap(found: snapshot.Snapshot, sealed: ngrams.SealedSet, settings: CuratorSettings) -> None:
+    from tierproof_curator.records import record_of  # noqa: PLC0415
+
+    search = sealed.overlapping()
+    limits = LineLimits(longest_line=settings.longest_line)
+    leaks = []
+    for number, line in lines_of(found.folder / snapshot.RECORDS, limits):
+        record = record_of(line, number)
+        if (leak := search.leak_in(record)) is not None:
+            leaks.append((record.id, *leak))
+    if leaks:
+        raise Contaminated(sealed.digest, tuple(leaks))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / snapshot.MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise CuratorError(
+            f"{folder}: no snapshot ({error}); name the folder that `tierproof data build` printed"
+        ) from None
+    return found
+
+
+def _counted(manifest: dict[str, Any] | Any) -> list[str]:  # noqa: ANN401 - a manifest's JSON
+    parts = [
+        f"  {name}: " + ", ".join(f"{key} {count}" for key, count in manifest[name].items())
+        for name in ("labels", "licences", "kinds")
+    ]
+    return [*parts, f"  free of {len(manifest['clean_of'])} sealed examinations"]
+
+
+def _settings(datasets: Path | None) -> CuratorSettings:
+    settings = CuratorSettings()
+    return (
+        settings
+        if datasets is None
+        else settings.model_copy(update={"datasets": datasets, "key_file": datasets / "curator.pem"})
+    )
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[snapshot.Tell]:
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.completed} records"), TimeElapsedColumn(), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("records", total=None)
+
+        def tell(number: int) -> None:
+            if number % TOLD_EVERY == 0:
+                bar.update(task, completed=number)
+
+        yield tell
+
+
+@contextmanager
+def _refusals(*, as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except (CuratorError, ProofError, OSError) as error:
+        diagnosis = error.diagnosis() if isinstance(error, CuratorError | ProofError) else str(error)
+        if as_json:
+            sys.stdout.write(json.dumps({"ok": False, "error": type(error).__name__, "diagnosis": diagnosis}) + "\n")
+        else:
+            Console(stderr=True, soft_wrap=True).print(diagnosis, style="red", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+
+
+def _say(value: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps({"ok": True, **value}) + "\n")
+        return
+    for line in lines:
+        Console(soft_wrap=True, highlight=False).print(line, markup=False)

@@ -1,0 +1,49 @@
+"""From task items to records and sealed sets: what the domains of this repository deliver."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tierproof_domains.item import Item, item_from
+
+from tierproof_curator import ngrams
+from tierproof_curator.errors import RecordRefused
+from tierproof_curator.records import LineLimits, Record, lines_of
+
+GENERATED, LICENCE = "synthetic-verified", "Apache-2.0"
+
+
+def items_of(path: Path, limits: LineLimits) -> Iterator[Item]:
+    """Yield the items of a file. Raises RecordRefused."""
+    for number, line in lines_of(path, limits):
+        try:
+            yield item_from(line.decode())
+        except ValueError as error:
+            raise RecordRefused(
+                number, "(line)", str(error), "write items with `python -m tierproof_domains write`"
+            ) from None
+
+
+def record_of_item(item: Item) -> Record:
+    """Return an item as a record to learn from. Its generator has shown that the answer is right."""
+    return Record(
+        id=item.id, kind=item.kind, label="synthetic-verified", licence=LICENCE,
+        source=f"tierproof-domains/{item.kind}/{item.family}", prompt=item.prompt, completion=item.answer,
+    )  # fmt: skip
+
+
+def seal(name: str, items: Iterable[Item], measure: ngrams.Measure, key: bytes | None = None) -> bytes:
+    """Return the sealed set of items: prompts and answers as keyed hashes."""
+    chosen = key or secrets.token_bytes(16)
+    return ngrams.written(
+        name,
+        (ngrams.sealed_item(item.id, (item.prompt, item.answer), measure, chosen) for item in items),
+        measure,
+        chosen,
+    )
+
+
+def key_of(text: str) -> bytes:
+    """Return a key that follows from a text, where the same file is to be made again."""
+    return hashlib.sha256(text.encode()).digest()[:16]

@@ -27,6 +27,7 @@ STEADY_MEMORY = {  # glibc gives freed blocks back at once and faults them in ag
     "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30),
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")  # nothing else of the shell reaches a training
 LOOK_EVERY_SECONDS = 0.5
 GRACE_SECONDS = 10
 
@@ -96,20 +97,32 @@ def progress_of(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def run(lock: TrainLock, inputs: Inputs, *, jobs: Path, limits: TrainingLimits, tell: Tell) -> Trained:
-    """Train a lock, or return what it gave before. Blocks; raises TrainingRefused.
+def run(
+    lock: TrainLock,
+    inputs: Inputs,
+    *,
+    jobs: Path,
+    limits: TrainingLimits,
+    tell: Tell,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Train a lock, or return what it gave before. Blocks; raises TrainingRefused, also when `stopping` says so.
 
     A process that dies is started again from its last saved state, as often as the limits allow.
     """
     folder = folder_of(lock, jobs)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _alone(folder) as held:
         if (done := finished(folder)) is not None:
             return done
         _write_job(folder, lock, inputs, limits)
         for attempt in range(1, limits.attempts + 1):
             (folder / ENDED).unlink(missing_ok=True)
-            code = _watched(folder, inputs.python, lock.environment.threads, limits, tell)
+            process = _started(folder, inputs.python, lock.environment.threads, held)
+            try:
+                code = _followed(process, folder, limits, tell, stopping)
+            finally:
+                _stopped(process)
             if (done := finished(folder)) is not None:
                 return done
             if (refused := _refusal(folder)) is not None:
@@ -120,14 +133,15 @@ def run(lock: TrainLock, inputs: Inputs, *, jobs: Path, limits: TrainingLimits, 
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[int]:
+    """Hold a folder's lock; the training process inherits it, so that one that outlives its starter is not doubled."""
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             because = f"{folder.name}: this lock is being trained by another process"
             raise TrainingRefused("io", because, "wait for it; it will be found finished", again=True) from None
-        yield
+        yield file.fileno()
 
 
 def _write_job(folder: Path, lock: TrainLock, inputs: Inputs, limits: TrainingLimits) -> None:
@@ -145,28 +159,26 @@ def _write_job(folder: Path, lock: TrainLock, inputs: Inputs, limits: TrainingLi
     fresh.rename(folder / JOB)
 
 
-def _watched(folder: Path, python: Path, threads: int, limits: TrainingLimits, tell: Tell) -> int:
-    """Run the process to its end, telling its progress; stop it when it breaks a limit. Returns its exit code."""
+def _started(folder: Path, python: Path, threads: int, held: int) -> subprocess.Popen[bytes]:
     packages = Path(__file__).parents[1]
     environment = {
-        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ},
+        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
         **STEADY_MEMORY,
         "PYTHONPATH": str(packages),
         "OMP_NUM_THREADS": str(threads),
-        "PYTHONHASHSEED": "0",
+        "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
     }
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [str(python), "-m", "tierproof_trainer.stages", str(folder)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True, pass_fds=(held,),
         )  # fmt: skip
-    try:
-        return _followed(process, folder, limits, tell)
-    finally:
-        _stopped(process)
 
 
-def _followed(process: subprocess.Popen[bytes], folder: Path, limits: TrainingLimits, tell: Tell) -> int:
+def _followed(
+    process: subprocess.Popen[bytes], folder: Path, limits: TrainingLimits, tell: Tell, stopping: Callable[[], bool]
+) -> int:
+    """Tell the progress of a process until it ends. Returns its exit code; raises TrainingRefused when it breaks a limit."""
     began = heard = time.monotonic()
     known = len(progress_of(folder))
     while process.poll() is None:
@@ -175,6 +187,8 @@ def _followed(process: subprocess.Popen[bytes], folder: Path, limits: TrainingLi
         for line in progress_of(folder)[known:]:
             known, heard = known + 1, time.monotonic()
             tell(line)
+        if stopping():
+            raise TrainingRefused("crashed", "it was told to stop", "ask again: it resumes", again=True)
         _within(process, limits, time.monotonic() - began, time.monotonic() - heard)
     for line in progress_of(folder)[known:]:
         tell(line)

@@ -1,0 +1,13 @@
+"""`python -m tierproof_trainer`, also installed as `tierproof-trainer`."""
+
+from tierproof_trainer.handlers import service
+from tierproof_trainer.settings import TrainerServiceSettings
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    service(TrainerServiceSettings()).run()
+
+
+if __name__ == "__main__":
+    main()

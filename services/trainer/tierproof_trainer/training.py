@@ -1,0 +1,104 @@
+"""One training from lock to signed artifact: admitted, run, signed. What the service does, and what the command line does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tierproof_contracts.documents import TrainingPolicy
+from tierproof_contracts.train_lock import Environment, TrainLock
+from tierproof_proofs.errors import ProofError
+from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, Verifier, load_or_create_key
+
+from tierproof_trainer import dataset, decide, environment, jobs, provenance
+from tierproof_trainer.errors import TrainingRefused
+from tierproof_trainer.settings import TrainerSettings
+
+WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A training's outcome: the job, the folder of the signed artifact, the digest of its weights."""
+
+    job: jobs.Trained
+    folder: Path
+    artifact: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A lock that may be trained: its job's inputs, and the environment as it was found."""
+
+    inputs: jobs.Inputs
+    found: Environment
+
+
+def train(
+    lock: TrainLock,
+    policy: TrainingPolicy,
+    settings: TrainerSettings,
+    tell: jobs.Tell,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Signed:
+    """Train a lock, once: a second call finds the artifact. Blocks. Raises TrainingRefused, ProofError for a key that is unusable."""
+    signer = signer_of(settings)
+    ready = admitted(lock, policy, settings, signer)
+    done = jobs.run(lock, ready.inputs, jobs=settings.jobs, limits=policy.limits, tell=tell, stopping=stopping)
+    try:
+        folder = provenance.sign(done, lock, ready.found, signer, version("tierproof-trainer"))
+    except OSError as error:
+        mend = "make room and ask again: it is trained, only to be signed"
+        raise TrainingRefused("disk-full", f"{done.folder}: {error.strerror}", mend, again=True) from None
+    return Signed(job=done, folder=folder, artifact=done.files[WEIGHTS[lock.decision.kind]])
+
+
+def admitted(lock: TrainLock, policy: TrainingPolicy, settings: TrainerSettings, signer: Ed25519Signer) -> Admitted:
+    """Gather what is known of a lock's inputs and let the decision judge it. Raises TrainingRefused."""
+    snapshot = dataset.folder_of(lock.dataset.uid, settings.datasets)
+    facts = dataset.facts_of(snapshot, dataset_signers(settings))
+    parents, begin_from = _parents(lock, settings, signer)
+    found = environment.described(settings.python.absolute(), lock.environment.threads)
+    decide.admit(lock, policy, facts, parents, found)
+    dataset.refuse_poison(snapshot, lock.stage)
+    inputs = jobs.Inputs(
+        python=settings.python.absolute(),
+        weights=settings.weights.absolute(),
+        records=(snapshot / dataset.RECORDS).absolute(),
+        begin_from=begin_from,
+        bases=settings.bases.absolute(),
+    )
+    return Admitted(inputs=inputs, found=found)
+
+
+def signer_of(settings: TrainerSettings) -> Ed25519Signer:
+    """Return the key that signs provenance, made when there is none. Raises UnusableKey, TrainingRefused."""
+    try:
+        settings.key_file.parent.mkdir(parents=True, exist_ok=True)
+        return load_or_create_key(settings.key_file)
+    except OSError as error:
+        raise TrainingRefused(
+            "io", f"{settings.key_file}: {error.strerror}", "name a folder that can be written to"
+        ) from None
+
+
+def dataset_signers(settings: TrainerSettings) -> Mapping[str, Verifier]:
+    """Return whose statements about snapshots are believed. Raises Malformed."""
+    return {f"dataset-{at}": Ed25519Verifier.from_base64(key) for at, key in enumerate(settings.dataset_keys)}
+
+
+def _parents(
+    lock: TrainLock, settings: TrainerSettings, signer: Ed25519Signer
+) -> tuple[decide.ParentFacts, Path | None]:
+    """Return what is known of the adapter that the lock begins from: only what this trainer has signed counts."""
+    if lock.parent.trained_by is None:
+        return decide.ParentFacts(adapters={}), None
+    folder = settings.jobs / lock.parent.trained_by.removeprefix("sha256:") / provenance.SIGNED
+    try:
+        said, of = provenance.verified(folder, {"trainer": Ed25519Verifier(signer.public_key)})
+    except (ProofError, OSError, ValueError, TrainingRefused):
+        return decide.ParentFacts(adapters={}), None
+    weights: Any = said.subjects.get(WEIGHTS["lora"])
+    facts = decide.ParentFacts(adapters={weights: (of.digest(), of.parent.weights)} if weights else {})
+    return facts, folder.absolute()

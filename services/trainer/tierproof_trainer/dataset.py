@@ -10,7 +10,7 @@ from typing import Any
 from tierproof_contracts.train_lock import Stage
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Verifier
-from tierproof_proofs.merkle import Frontier
+from tierproof_proofs.merkle import Frontier, leaf_hash
 from tierproof_proofs.statements import Statement, verify_statement
 
 from tierproof_trainer.decide import DatasetFacts
@@ -87,7 +87,7 @@ def _read(path: Path) -> tuple[str, tuple[str, ...]]:
     """Return the Merkle root over the lines, and the labels found in the records themselves."""
     tree, labels = Frontier(), set()
     for line in _lines(path):
-        tree.append(line)
+        tree.append(leaf_hash(line))
         labels.add(str(_parsed(path, line).get("label")))
     return f"sha256:{tree.root().hex()}", tuple(sorted(labels))
 

@@ -34,13 +34,17 @@ GRACE_SECONDS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Where a job's inputs lie: the training Python, the base's source weights, records, the adapter to begin from, converted bases."""
+    """Where a job's inputs lie: the training Python, the base's source weights, records, the adapter to begin from, converted bases.
+
+    user: the number of the user to train as, who must be able to write the job's folder; None for the one who asks.
+    """
 
     python: Path
     weights: Path
     records: Path
     begin_from: Path | None
     bases: Path
+    user: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +122,7 @@ def run(
         _write_job(folder, lock, inputs, limits)
         for attempt in range(1, limits.attempts + 1):
             (folder / ENDED).unlink(missing_ok=True)
-            process = _started(folder, inputs.python, lock.environment.threads, held)
+            process = _started(folder, inputs, lock.environment.threads, held)
             try:
                 code = _followed(process, folder, limits, tell, stopping)
             finally:
@@ -159,7 +163,7 @@ def _write_job(folder: Path, lock: TrainLock, inputs: Inputs, limits: TrainingLi
     fresh.rename(folder / JOB)
 
 
-def _started(folder: Path, python: Path, threads: int, held: int) -> subprocess.Popen[bytes]:
+def _started(folder: Path, inputs: Inputs, threads: int, held: int) -> subprocess.Popen[bytes]:
     packages = Path(__file__).parents[1]
     environment = {
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
@@ -170,8 +174,9 @@ def _started(folder: Path, python: Path, threads: int, held: int) -> subprocess.
     }
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
-            [str(python), "-m", "tierproof_trainer.stages", str(folder)],
+            [str(inputs.python), "-m", "tierproof_trainer.stages", str(folder)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True, pass_fds=(held,),
+            user=inputs.user, group=inputs.user, extra_groups=None if inputs.user is None else [],
         )  # fmt: skip
 
 

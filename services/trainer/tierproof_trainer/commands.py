@@ -1,0 +1,216 @@
+"""`tierproof train lock|run|reproduce|show|request`: training from the command line.
+
+Exit codes: 0 done, 1 refused or different, 2 misused.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tierproof_bus import Bus
+from tierproof_bus.errors import BusError
+from tierproof_bus.settings import BusSettings
+from tierproof_contracts.train_lock import Stage
+from tierproof_contracts.training import TrainingRequestedV1
+from tierproof_proofs.errors import ProofError
+from tierproof_proofs.keys import load_key
+
+from tierproof_trainer import curve, lock_file, locking, provenance, training
+from tierproof_trainer import reproduce as reproducing
+from tierproof_trainer.errors import TrainingRefused
+from tierproof_trainer.jobs import Tell
+from tierproof_trainer.settings import TrainerSettings
+
+app = typer.Typer(help="Training from locks: lock, run, reproduce, show, request.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+LockFile = Annotated[Path, typer.Argument(help="A train-lock.yaml.")]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--dataset-key", help="Who signs snapshots: raw Ed25519 key in base64, or a key file; repeatable."),
+]
+REQUESTS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tierproof:training-request")
+LINE_EVERY = 10  # steps
+CURVE = "loss.svg"
+
+
+@app.command("lock")
+def lock_command(
+    snapshot: Annotated[Path, typer.Argument(help="Folder of a snapshot, as `tierproof data build` printed it.")],
+    to: Annotated[Path, typer.Option("--to", help="Lock file to write.")] = Path("train-lock.yaml"),
+    name: Annotated[str, typer.Option("--name", help="Name of the adapter.")] = "adapter",
+    stage: Annotated[str, typer.Option("--stage", help="dapt, sft, dpo, orpo or task-lora.")] = "task-lora",
+    base: Annotated[str, typer.Option("--base", help="An approved base.")] = "SmolLM2-135M-Instruct",
+    suite: Annotated[str, typer.Option("--suite", help="The suite that will judge.")] = "embedded-fw-c-1",
+    begin_from: Annotated[Path | None, typer.Option("--from", help="Signed artifact of the stage before.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="member.part=value; repeatable.")] = None,
+    keys: Keys = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write a whole lock: every input of a training, fixed before it begins."""
+    with _refusals(as_json=as_json):
+        if stage not in Stage.__args__:  # type: ignore[attr-defined]  # a Literal
+            raise TrainingRefused("bad-lock", f"--stage {stage}", f"choose {', '.join(Stage.__args__)}")  # type: ignore[attr-defined]
+        settings = _settings(keys)
+        wanted = locking.Wanted(
+            name=name, stage=stage, base=base, suite=suite, begin_from=begin_from, changed=locking.changes(change or [])  # type: ignore[arg-type]  # seen above
+        )  # fmt: skip
+        found = locking.locked(snapshot, wanted, locking.policy_from(settings.policy), settings)
+        to.write_text(lock_file.written(found))
+    _say({"lock": found.digest(), "file": str(to)}, [f"{found.digest()}  {to}"], as_json=as_json)
+
+
+@app.command("run")
+def run_command(lock: LockFile, keys: Keys = None, *, as_json: AsJson = False) -> None:
+    """Train a lock here, or show what it gave before; the artifact is signed and its loss drawn."""
+    with _refusals(as_json=as_json):
+        settings = _settings(keys)
+        asked = lock_file.lock_from(lock)
+        with _progress(quiet=as_json) as tell:
+            done = training.train(asked, locking.policy_from(settings.policy), settings, tell)
+        told = done.job.progress
+        (done.job.folder / CURVE).write_text(curve.svg_of(told, asked.name))
+    said = {
+        "lock": asked.digest(), "artifact": done.artifact, "folder": str(done.folder), "steps": done.job.steps, "tokens": done.job.tokens,
+        "first_loss": told[0]["loss"], "last_loss": told[-1]["loss"], "cpu_seconds": told[-1]["cpu_seconds"],
+        "resumed": done.job.resumed, "curve": str(done.job.folder / CURVE),
+    }  # fmt: skip
+    lines = [
+        f"{done.artifact}  {done.folder}",
+        f"  {done.job.steps} steps, loss {told[0]['loss']:.3f} -> {told[-1]['loss']:.3f}, {told[-1]['cpu_seconds']:.0f} CPU seconds",
+        f"  signed: {provenance.PROVENANCE} names {asked.digest()}",
+    ]
+    _say(said, lines, as_json=as_json)
+
+
+@app.command("reproduce")
+def reproduce_command(
+    lock: LockFile,
+    calibrate: Annotated[
+        int, typer.Option("--calibrate", min=0, help="Train with 1..N threads, sign bounds, lock them.")
+    ] = 0,
+    keys: Keys = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Train a lock once more, elsewhere, and compare the tensors; or measure beforehand by how much they may differ."""
+    with _refusals(as_json=as_json), tempfile.TemporaryDirectory(prefix="tierproof-again-") as scratch:
+        settings = _settings(keys)
+        asked, policy = lock_file.lock_from(lock), locking.policy_from(settings.policy)
+        with _progress(quiet=as_json) as tell:
+            if calibrate:
+                counts = range(1, calibrate + 1)
+                bounded, path = reproducing.calibrate(asked, counts, policy, settings, Path(scratch), tell)
+                lock.write_text(lock_file.written(bounded))
+                said = {"lock": bounded.digest(), "bounds": bounded.reproduction.bounds, "file": str(path)}
+                _say(said, [f"{bounded.digest()}  {lock}, bounds in {path}"], as_json=as_json)
+                return
+            found, record = reproducing.reproduce(asked, policy, settings, Path(scratch), tell)
+    worst = max(found.differing.values(), default=0.0)
+    outcome: dict[str, Any] = {
+        "ok": found.reproduced,
+        "lock": asked.digest(),
+        "tensors": found.tensors,
+        "differing": len(found.differing),
+    }
+    word = "reproduced" if found.reproduced else "NOT reproduced"
+    line = f"{word}: {found.tensors} tensors, {len(found.differing)} differ, by {worst:g} at most, on {asked.environment.instruction_set}"
+    _say({**outcome, "record": str(record)}, [line, f"  {record}"], as_json=as_json)
+    if not found.reproduced:
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show_command(lock: LockFile, *, as_json: AsJson = False) -> None:
+    """Show a lock and what became of it here."""
+    with _refusals(as_json=as_json):
+        asked = lock_file.lock_from(lock)
+        settings = _settings(None)
+        folder = settings.jobs / asked.digest().removeprefix("sha256:")
+        signed = (folder / provenance.SIGNED / provenance.PROVENANCE).is_file()
+    state = "trained and signed" if signed else "begun" if folder.is_dir() else "not trained here"
+    said = {"digest": asked.digest(), "state": state, "lock": asked.model_dump(mode="json", exclude_none=True)}
+    _say(said, [f"{asked.digest()}: {asked.stage} of {asked.name}, {state}", lock_file.written(asked)], as_json=as_json)
+
+
+@app.command("request")
+def request_command(
+    lock: LockFile,
+    by: Annotated[str, typer.Option("--by", help="Who asks.")] = "ml-engineer",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the trainer service for a training, over the bus. The same lock is asked for once, however often this is called."""
+    with _refusals(as_json=as_json):
+        asked = lock_file.lock_from(lock)
+        stored = asyncio.run(_request(TrainingRequestedV1(lock=asked, requested_by=by)))
+    word = "asked for" if stored else "was asked for before"
+    _say({"lock": asked.digest(), "stored": stored}, [f"{asked.digest()} {word}"], as_json=as_json)
+
+
+async def _request(event: TrainingRequestedV1) -> bool:
+    async with Bus.connect("ml-engineer", BusSettings()) as bus:
+        published = await bus.publish(event, event_id=str(uuid.uuid5(REQUESTS, event.lock.digest())))
+    return published.stored == "new"
+
+
+def _settings(keys: list[str] | None) -> TrainerSettings:
+    settings = TrainerSettings()
+    given = tuple(load_key(Path(key)).public_base64 if Path(key).is_file() else key for key in keys or ())
+    return settings.model_copy(update={"dataset_keys": (*settings.dataset_keys, *given)})
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[Tell]:
+    """Show progress on standard error: a bar on a terminal, a line now and then otherwise."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if quiet or not console.is_terminal:
+        yield (lambda _: None) if quiet else (lambda line: _line(console, line))
+        return
+    columns = (TextColumn("loss {task.fields[loss]:.3f}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, loss=0.0)
+
+        def tell(line: dict[str, Any]) -> None:
+            if isinstance(line.get("loss"), float):
+                bar.update(task, completed=line["step"], total=line["of"], loss=line["loss"])
+
+        yield tell
+
+
+def _line(console: Console, line: dict[str, Any]) -> None:
+    if "died" in line:
+        console.print(f"the process ended ({line['died']}); attempt {line['attempt']} of {line['of']}", markup=False)
+    elif line.get("step", 0) % LINE_EVERY == 1:
+        console.print(f"step {line['step']} of {line['of']}, loss {line['loss']}, {line['seconds']} s", markup=False)
+
+
+@contextlib.contextmanager
+def _refusals(*, as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except (TrainingRefused, ProofError, BusError, OSError) as error:
+        diagnosis = str(error) if isinstance(error, OSError) else error.diagnosis()
+        code = error.code if isinstance(error, TrainingRefused) else type(error).__name__
+        if as_json:
+            sys.stdout.write(json.dumps({"ok": False, "code": code, "diagnosis": diagnosis}) + "\n")
+        else:
+            Console(stderr=True, soft_wrap=True, highlight=False).print(diagnosis, style="red", markup=False)
+        raise typer.Exit(1) from None
+
+
+def _say(value: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps({"ok": True, **value}) + "\n")
+        return
+    for line in lines:
+        Console(soft_wrap=True, highlight=False).print(line, markup=False)

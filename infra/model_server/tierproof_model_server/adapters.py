@@ -36,8 +36,13 @@ class CheckedAdapter:
     weights: bytes
 
 
-def checked(asked: AdapterRequest, *, root: Path, geometry: Geometry, most_bytes: int) -> CheckedAdapter:
-    """Read an adapter once and prove it; raises AdapterRefused. The caller uses the returned bytes, never the file again."""
+def checked(
+    asked: AdapterRequest, *, root: Path, geometry: Geometry, most_bytes: int, source: str | None = None
+) -> CheckedAdapter:
+    """Read an adapter once and prove it; raises AdapterRefused. The caller uses the returned bytes, never the file again.
+
+    `source` is the digest of the weights that the base was prepared from: an adapter that says what it was trained on must name it.
+    """
     weights, config = _read(asked, root, most_bytes)
     digest = digests.of_bytes(weights)
     if digests.lora_id_of(digest) != asked.lora_id:
@@ -46,6 +51,11 @@ def checked(asked: AdapterRequest, *, root: Path, geometry: Geometry, most_bytes
         header = safetensors.decode_header(weights)
     except safetensors.Unreadable as broken:
         raise AdapterRefused(adapter=asked.name, because=f"{WEIGHTS}: {broken}") from broken
+    trained_on = header.facts.get("base", source)
+    if source is not None and trained_on != source:
+        raise AdapterRefused(
+            adapter=asked.name, because=f"it was trained on {trained_on}, the base here is from {source}"
+        )
     rank, alpha = _scaling(asked.name, config, header.facts)
     _fits(asked.name, header.shapes, geometry, rank)
     return CheckedAdapter(name=asked.name, digest=digest, alpha=alpha / rank, weights=weights)

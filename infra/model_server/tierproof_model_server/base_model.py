@@ -28,7 +28,7 @@ class TritonPythonModel:
         self._settings = EngineSettings(**json.loads(given["engine_settings"]))
         self._root = Path(given["adapters"])
         base = verified_base(Path(given["base"]))
-        self._geometry = base.geometry
+        self._geometry, self._source = base.geometry, base.source
         scratch = Path(given["scratch"])
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
@@ -71,7 +71,11 @@ class TritonPythonModel:
             return None
         if asked.lora_id not in self._adapters:
             fresh = checked(
-                asked, root=self._root, geometry=self._geometry, most_bytes=self._settings.most_adapter_bytes
+                asked,
+                root=self._root,
+                geometry=self._geometry,
+                most_bytes=self._settings.most_adapter_bytes,
+                source=self._source,
             )
             if len(self._adapters) >= self._settings.most_adapters:
                 self._adapters.pop(next(iter(self._adapters)))

@@ -37,12 +37,13 @@ VERSIONED = ("openvino", "openvino-genai", "openvino-tokenizers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedBase:
-    """A prepared base: its folder, its digests, its geometry and the versions that made it."""
+    """A prepared base: its folder, its digests, its geometry, the versions that made it, the digest of the weights it was made from."""
 
     folder: Path
     files: Mapping[str, str]
     geometry: Geometry
     versions: Mapping[str, str]
+    source: str
 
     @property
     def weights_digest(self) -> str:
@@ -87,6 +88,7 @@ def verified_base(folder: Path) -> PreparedBase:
             files=record["files"],
             geometry=Geometry(**record["geometry"]),
             versions=record["versions"],
+            source=record["source"]["digest"],
         )
     except (OSError, ValueError, KeyError, TypeError) as broken:
         raise PreparedBaseDamaged(path=folder / RECORD) from broken

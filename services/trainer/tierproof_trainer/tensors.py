@@ -6,6 +6,7 @@ import struct
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 LENGTH = struct.Struct("<Q")
@@ -52,5 +53,5 @@ def difference(one: Tensor, other: Tensor) -> float:
         return 0.0
     if (one.dtype, one.shape) != (other.dtype, other.shape) or one.dtype != "F32":
         return float("inf")
-    found = max(abs(a - b) for a, b in zip(array("f", one.content), array("f", other.content), strict=True))
-    return found if found == found else float("inf")  # noqa: PLR0124 - NaN is not itself
+    found = [abs(a - b) for a, b in zip(array("f", one.content), array("f", other.content), strict=True)]
+    return max(found) if all(map(isfinite, found)) else float("inf")

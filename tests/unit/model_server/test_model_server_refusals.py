@@ -46,6 +46,26 @@ def test_another_digest_is_refused(adapter: ReferenceAdapter) -> None:
         check(adapter, lora_id=adapter.lora_id + 1)
 
 
+def test_an_adapter_of_another_base_is_refused_and_one_that_names_none_is_not(adapter: ReferenceAdapter) -> None:
+    content = (adapter.folder / WEIGHTS).read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header.setdefault("__metadata__", {})["base"] = "sha256:" + "1" * 64
+    text = json.dumps(header).encode()
+    (adapter.folder / WEIGHTS).write_bytes(len(text).to_bytes(8, "little") + text + content[8 + size :])
+    asked = AdapterRequest(
+        name=adapter.name, lora_id=digests.lora_id_of(digests.of_file(adapter.folder / WEIGHTS)), path=adapter.folder
+    )
+    root = adapter.folder.parent
+    checked(asked, root=root, geometry=SMALL, most_bytes=10_000_000, source="sha256:" + "1" * 64)
+    with pytest.raises(AdapterRefused, match="trained on"):
+        checked(asked, root=root, geometry=SMALL, most_bytes=10_000_000, source="sha256:" + "2" * 64)
+    (adapter.folder / WEIGHTS).write_bytes(content)
+    asked = AdapterRequest(name=adapter.name, lora_id=adapter.lora_id, path=adapter.folder)
+    found = checked(asked, root=root, geometry=SMALL, most_bytes=10_000_000, source="sha256:" + "2" * 64)
+    assert found.digest == adapter.digest
+
+
 @given(cut=st.integers(min_value=1, max_value=3000))
 def test_any_cut_file_is_refused_even_under_its_own_digest(cut: int) -> None:
     content = safetensors.encode({}, {"padding": "x" * 3000})

@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key
 
-from tierproof_curator import decide, ngrams, snapshot, sources
+from tierproof_curator import decide, ngrams, rejection, snapshot, sources
 from tierproof_curator.errors import Contaminated, CuratorError
 from tierproof_curator.records import LineLimits, lines_of
 from tierproof_curator.settings import CuratorSettings
@@ -24,6 +24,7 @@ Into = Annotated[
     Path | None, typer.Option("--datasets", help="Folder of snapshots; TIERPROOF_CURATOR_DATASETS by default.")
 ]
 TOLD_EVERY = 1000
+SHOWN = ("uid", "records", "labels", "licences", "kinds", "clean_of")  # of a manifest
 
 
 @app.command()
@@ -36,19 +37,23 @@ def build(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Build an immutable, signed snapshot. Fails, naming them, when records overlap an examination."""
+    """Build an immutable, signed snapshot. Fails, naming them, when records overlap an examination; that is recorded, signed."""
     settings, console = _settings(datasets), Console(stderr=True)
     with _refusals(as_json=as_json), _progress(console) as tell:
-        rules = decide.Rules(labels=settings.labels, licences=settings.licences)
-        found = snapshot.build(
-            lines_of(records, LineLimits(longest_line=settings.longest_line)),
-            into=settings.datasets,
-            rules=rules,
-            sealed=[ngrams.read(path) for path in sealed or ()],
-            signer=load_or_create_key(settings.key_file),
-            memory=settings.memory,
-            tell=tell,
-        )
+        signer = load_or_create_key(settings.key_file)
+        try:
+            found = snapshot.build(
+                lines_of(records, LineLimits(longest_line=settings.longest_line)),
+                into=settings.datasets,
+                rules=decide.Rules(labels=settings.labels, licences=settings.licences),
+                sealed=[ngrams.read(path) for path in sealed or ()],
+                signer=signer,
+                memory=settings.memory,
+                tell=tell,
+            )
+        except Contaminated as refused:
+            rejection.record(refused, records, into=settings.datasets, signer=signer)
+            raise
     said = {"uid": found.uid, "statement": found.statement, "folder": str(found.folder), **dict(found.manifest)}
     _say(
         said,
@@ -76,7 +81,9 @@ def audit(
     """Hash every record again, rebuild the root, verify the statement; name the first bad record."""
     settings = _settings(None)
     with _refusals(as_json=as_json):
-        found, _ = snapshot.verified(folder, {"curator": Ed25519Verifier.from_base64(key)})
+        found, _ = snapshot.verified(
+            folder, {"curator": Ed25519Verifier.from_base64(key)}, LineLimits(longest_line=settings.longest_line)
+        )
         for path in sealed or ():
             _refuse_overlap(found, ngrams.read(path), settings)
     said = {"ok": True, "uid": found.uid, "records": found.manifest["records"], "clean_of": found.manifest["clean_of"]}
@@ -93,8 +100,8 @@ def records(
     """Turn items of a domain into records."""
     settings, count = _settings(None), 0
     with _refusals(as_json=False), to.open("wb") as file:
-        for item in sources.items_of(items, LineLimits(longest_line=settings.longest_line)):
-            file.write(sources.record_of_item(item).line() + b"\n")
+        for record in sources.lessons_of(items, LineLimits(longest_line=settings.longest_line)):
+            file.write(record.line() + b"\n")
             count += 1
     _say({}, [f"{count} records in {to}"], as_json=False)
 
@@ -134,11 +141,14 @@ def _refuse_overlap(found: snapshot.Snapshot, sealed: ngrams.SealedSet, settings
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / snapshot.MANIFEST).read_text())
-    except (OSError, ValueError) as error:
-        raise CuratorError(
-            f"{folder}: no snapshot ({error}); name the folder that `tierproof data build` printed"
-        ) from None
-    return found
+        missing = [name for name in SHOWN if name not in found]
+    except (OSError, ValueError, TypeError) as error:
+        because = str(error)
+    else:
+        if not missing:
+            return found
+        because = f"its manifest names no {missing[0]}"
+    raise CuratorError(f"{folder}: no snapshot ({because}); name the folder that `tierproof data build` printed")
 
 
 def _counted(manifest: dict[str, Any] | Any) -> list[str]:  # noqa: ANN401 - a manifest's JSON

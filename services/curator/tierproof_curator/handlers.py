@@ -11,7 +11,7 @@ from tierproof_contracts.dataset import DatasetPublishedV1, DatasetRejectedV1, D
 from tierproof_contracts.documents import DsseEnvelope
 from tierproof_proofs.keys import load_or_create_key
 
-from tierproof_curator import decide, ngrams, snapshot
+from tierproof_curator import decide, ngrams, rejection, snapshot
 from tierproof_curator.errors import BuildRefused, Contaminated, CuratorError, RecordRefused
 from tierproof_curator.records import LineLimits, lines_of
 from tierproof_curator.settings import CuratorServiceSettings
@@ -60,14 +60,19 @@ def _built(asked: DatasetRequestedV1, settings: CuratorServiceSettings) -> snaps
     known = sealed_sets(settings)
     if missing := sorted(set(asked.sealed) - known.keys()):
         raise UnknownSealedSet(f"{missing[0]}: no such sealed set here; deliver it to {settings.sealed}")
-    return snapshot.build(
-        lines_of(path, LineLimits(longest_line=settings.longest_line)),
-        into=settings.datasets,
-        rules=decide.Rules(labels=settings.labels, licences=settings.licences),
-        sealed=[known[digest] for digest in asked.sealed],
-        signer=load_or_create_key(settings.key_file),
-        memory=settings.memory,
-    )
+    signer = load_or_create_key(settings.key_file)
+    try:
+        return snapshot.build(
+            lines_of(path, LineLimits(longest_line=settings.longest_line)),
+            into=settings.datasets,
+            rules=decide.Rules(labels=settings.labels, licences=settings.licences),
+            sealed=[known[digest] for digest in asked.sealed],
+            signer=signer,
+            memory=settings.memory,
+        )
+    except Contaminated as refused:
+        rejection.record(refused, path, into=settings.datasets, signer=signer)
+        raise
 
 
 def sealed_sets(settings: CuratorServiceSettings) -> Mapping[str, ngrams.SealedSet]:

@@ -25,6 +25,15 @@ def items_of(path: Path, limits: LineLimits) -> Iterator[Item]:
             ) from None
 
 
+def lessons_of(path: Path, limits: LineLimits) -> Iterator[Record]:
+    """Yield the items of a file as records. Raises RecordRefused, for a sealed item above all: it is asked, never taught."""
+    for number, item in enumerate(items_of(path, limits), 1):
+        if item.split == "sealed":
+            mend = "make records of items that were written with `--split train`"
+            raise RecordRefused(number, "split", f"item {item.id} belongs to a sealed examination", mend)
+        yield record_of_item(item)
+
+
 def record_of_item(item: Item) -> Record:
     """Return an item as a record to learn from. Its generator has shown that the answer is right."""
     return Record(

@@ -120,8 +120,11 @@ def seal(
     with _refusals(as_json=False):
         found = sources.items_of(items, LineLimits(longest_line=settings.longest_line))
         to.write_bytes(sources.seal(name, found, ngrams.Measure(), sources.key_of(key_from) if key_from else None))
-        digest = ngrams.read(to).digest
-    _say({}, [f"{digest}  {to}"], as_json=False)
+        made = ngrams.read(to)
+    _say({}, [f"{made.digest}  {to}"], as_json=False)
+    if short := [item.name for item in made.items if not item.views]:
+        because = f"{len(short)} of {len(made.items)} items are too short to be found again, {short[0]} first"
+        Console(stderr=True, soft_wrap=True).print(f"{because}: leave them out of the examination", style="yellow")
 
 
 def _refuse_overlap(found: snapshot.Snapshot, sealed: ngrams.SealedSet, settings: CuratorSettings) -> None:

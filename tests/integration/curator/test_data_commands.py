@@ -128,3 +128,11 @@ def test_refusals_are_one_sentence_and_an_exit_code(words: list[str], code: int)
     Path("odd").mkdir()
     Path("odd/manifest.json").write_text("{}")
     assert run(*words, code=code).strip()
+
+
+@pytest.mark.requirement("S6-contamination")
+def test_items_that_could_never_be_found_again_are_told(exam: list[Item]) -> None:
+    short = replace(exam[0], prompt="Add.", answer="1", id="")
+    told = run("seal", written("short.jsonl", [*exam, short]), "--name", "short-1", "--to", "short.sealed")
+    assert "1 of 7 items are too short" in told
+    assert short.id in told

@@ -18,10 +18,12 @@ from tierproof_curator.records import Record
 
 FORM = "sealed-ngrams.v1"
 _COMMENT = re.compile(
-    r"/\*.*?\*/|//[^\n]*|#(?!include|define|if|endif|else)[^\n]*|\"\"\".*?\"\"\"|'''.*?'''", re.DOTALL
+    r"\\\n|/\*.*?\*/|//[^\n]*|#(?!include|define|if|endif|else)[^\n]*|\"\"\".*?\"\"\"|'''.*?'''", re.DOTALL
 )
 _WORD = re.compile(r"[A-Za-z0-9_]+")
-_TOKEN = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[A-Za-z_]\w*|0[xX][0-9A-Fa-f]+|\d+(?:\.\d+)?|[^\w\s]")
+_TOKEN = re.compile(
+    r"[rbfuRBFU]{0,2}\"(?:[^\"\\\n]|\\.)*\"|[rbfuRBFU]{0,2}'(?:[^'\\\n]|\\.)*'|[A-Za-z_]\w*|0[xX][0-9A-Fa-f]+|\d+(?:\.\d+)?|[^\w\s]"
+)
 _CONTROL = "if else for while do return switch case break continue default def class import from as with try except finally raise"
 _TYPES = "void bool int char long short unsigned signed float double uint8_t uint16_t uint32_t uint64_t int8_t int16_t int32_t int64_t"
 _OTHERS = (
@@ -40,8 +42,8 @@ class Measure:
 
     words: int = 7
     tokens: int = 9
-    fewest: int = 6
-    share_percent: int = 95
+    fewest: int = 12
+    share_percent: int = 90
     least_structure_percent: int = 40
     least_code_percent: int = 70
 
@@ -77,8 +79,12 @@ def views_of(text: str, measure: Measure, key: bytes) -> dict[str, Grams]:
 
 def _tokens(text: str) -> Iterator[str]:
     for token in _TOKEN.findall(_COMMENT.sub(" ", text)):
-        named = token[0].isalpha() or token[0] == "_"
-        yield "I" if named and token not in _KEYWORDS else token
+        if token[-1] in "\"'" and len(token) > 1:
+            yield f'"{token[:-1].lstrip("rbfuRBFU")[1:]}"'
+        elif token[0].isalpha() or token[0] == "_":
+            yield token if token in _KEYWORDS else "I"
+        else:
+            yield token
 
 
 def _windows(parts: Sequence[str], length: int) -> Iterator[Sequence[str]]:

@@ -22,7 +22,9 @@ def run(job: Job) -> dict[str, Any]:
     """Run a job to its artifact, from its last saved state where there is one. Raises StageFailed."""
     stage = job.lock["stage"]
     base.make_deterministic(job.lock["environment"]["threads"])
-    model, tokenizer = base.loaded(base.converted(job.weights, job.lock["parent"]["weights"], job.bases))
+    folder = base.converted(job.weights, job.lock["parent"]["weights"], job.bases)
+    quantized = (job.lock.get("lora") or {}).get("quantized", False)
+    model, tokenizer = base.loaded_in_4_bits(folder) if quantized else base.loaded(folder)
     arguments.seed_everything({**job.seeds, "torch": job.seeds["adapter"]})
     model = _trainable(model, job)
     arguments.seed_everything(job.seeds)

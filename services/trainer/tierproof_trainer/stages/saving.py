@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from tierproof_trainer.stages.base import free_bytes
 from tierproof_trainer.stages.job import Job, StageFailed
 
+LENGTH = struct.Struct("<Q")
 WEIGHTS, CONFIG, FULL = "adapter_model.safetensors", "adapter_config.json", "model.safetensors"
 
 
@@ -40,7 +42,7 @@ def save_adapter(model: Any, job: Job) -> list[Path]:  # noqa: ANN401 - a model 
         "task_type": "CAUSAL_LM",
     }
     fresh = _fresh(job, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
-    save_file(dict(sorted(tensors.items())), fresh / WEIGHTS, metadata=about)
+    _save(tensors, fresh / WEIGHTS, about)
     (fresh / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
     return _published(fresh, job)
 
@@ -52,13 +54,26 @@ def save_full(model: Any, job: Job) -> list[Path]:  # noqa: ANN401
     }  # tied to the embedding
     tensors = {name: tensor.detach().contiguous() for name, tensor in shared.items()}
     fresh = _fresh(job, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
-    save_file(
-        dict(sorted(tensors.items())), fresh / FULL, metadata={"format": "pt", "base": job.lock["parent"]["weights"]}
-    )
+    _save(tensors, fresh / FULL, {"format": "pt", "base": job.lock["parent"]["weights"]})
     (fresh / "config.json").write_text(
         json.dumps(json.loads(model.config.to_json_string()), indent=1, sort_keys=True) + "\n"
     )
     return _published(fresh, job)
+
+
+def _save(tensors: dict[str, Any], path: Path, about: dict[str, str]) -> None:
+    """Write safetensors with a header in one order: the library orders the free facts by chance, anew in each process."""
+    save_file(dict(sorted(tensors.items())), path, metadata=about)
+    with path.open("r+b") as file:
+        (size,) = LENGTH.unpack(file.read(LENGTH.size))
+        header = json.loads(file.read(size))
+        text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > size:
+            raise StageFailed(
+                "io", f"{path.name}: its header does not fit when ordered", "look at the version of safetensors"
+            )
+        file.seek(LENGTH.size)
+        file.write(text.ljust(size))
 
 
 def _fresh(job: Job, size: int) -> Path:

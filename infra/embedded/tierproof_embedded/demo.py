@@ -31,6 +31,7 @@ from tierproof_proofs.release import Verified
 from tierproof_embedded.authority import DEMO_REVIEWER
 from tierproof_embedded.demo_report import Line, line_of
 from tierproof_embedded.demo_tasks import TASKS, DemoTask
+from tierproof_embedded.demo_without import Bare, without_adapters
 from tierproof_embedded.errors import StepFailed
 from tierproof_embedded.stack import Stack
 
@@ -39,12 +40,13 @@ LOOK = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What the run has shown: a line per task, the dead letters, the deep verification, and one result verified offline."""
+    """What the run has shown: a line per task, dead letters, deep verification, a result verified offline, the base alone."""
 
     lines: tuple[Line, ...]
     dead: int
     report: VerifyReport
     verified: Verified
+    bare: Bare
     seconds: float
 
 
@@ -78,8 +80,10 @@ async def run_tasks(stack: Stack, patience: float) -> Shown:
         answered = next((result for result in results if result.answer is not None), results[0])
         verified = await _verified_offline(fleet, answered, stack)
         report = await auditor.ask(VerifyAsked(), VerifyReport, patience)
+    seconds = time.monotonic() - began
+    bare = await without_adapters(stack, TASKS, patience)
     lines = tuple(line_of(task, story) for (task, _), story in zip(submitted, stories, strict=True))
-    return Shown(lines=lines, dead=dead, report=report, verified=verified, seconds=time.monotonic() - began)
+    return Shown(lines=lines, dead=dead, report=report, verified=verified, bare=bare, seconds=seconds)
 
 
 async def _submit(fleet: tierproof.Fleet, task: DemoTask) -> tierproof.Task:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,10 @@ def _show(shown: Shown, console: Console, *, as_json: bool) -> None:
     if as_json:
         rows = [dict(zip(COLUMNS, line.cells, strict=True)) | {"task_id": line.task_id} for line in shown.lines]
         report = shown.report.model_dump(mode="json")
-        sys.stdout.write(json.dumps({"tasks": rows, "dead": shown.dead, "ledger": report}) + "\n")
+        sys.stdout.write(
+            json.dumps({"tasks": rows, "dead": shown.dead, "ledger": report, "without_adapters": asdict(shown.bare)})
+            + "\n"
+        )
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in COLUMNS:
@@ -69,5 +73,6 @@ def _show(shown: Shown, console: Console, *, as_json: bool) -> None:
     console.print(table)
     for problem in shown.report.problems:
         console.print(f"ledger entry {problem.index}: {problem.what}", style="red", markup=False)
-    for sentence in summary(shown.lines, shown.dead, shown.report.entries, shown.seconds):
+    bare = (shown.bare.asked, shown.bare.right)
+    for sentence in summary(shown.lines, shown.dead, shown.report.entries, shown.seconds, bare):
         console.print(sentence, markup=False)

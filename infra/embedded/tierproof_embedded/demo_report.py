@@ -21,6 +21,7 @@ class Line:
     safety_class: str
     path: tuple[str, ...]
     whys: tuple[str, ...]
+    adapters: tuple[str | None, ...]
     passed: tuple[bool, ...]
     verdict: str
     outcome: str
@@ -56,6 +57,7 @@ def line_of(task: DemoTask, story: Story) -> Line:
         safety_class=task.safety_class,
         path=tuple(attempt["tier"] for attempt in attempts),
         whys=tuple(attempt["why"] for attempt in attempts),
+        adapters=tuple(attempt.get("adapter") for attempt in attempts),
         passed=tuple(verdict["status"] == "passed" for verdict in verdicts),
         verdict=_verdict(verdicts),
         outcome=story.state,
@@ -88,8 +90,13 @@ def missing_endings(lines: Sequence[Line], dead: int) -> list[str]:
     return [ending for ending in ENDINGS if not happened[ending]]
 
 
-def summary(lines: Sequence[Line], dead: int, entries: int, seconds: float) -> list[str]:
-    """Return the five lines that say what was shown, how often the model was right, and where to look next."""
+def summary(
+    lines: Sequence[Line], dead: int, entries: int, seconds: float, bare: tuple[int, int] = (0, 0)
+) -> list[str]:
+    """Return the lines that say what was shown, how often the models were right, and where to look next.
+
+    `bare` is how many tasks with an adapter were asked without it, and how many of these were right.
+    """
     outcomes = Counter(line.outcome for line in lines)
     counted = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
     verdicts = [passed for line in lines for passed in line.passed]
@@ -98,11 +105,18 @@ def summary(lines: Sequence[Line], dead: int, entries: int, seconds: float) -> l
     escalated = sum("escalation" in line.whys for line in lines)
     example = next((line for line in lines if line.outcome == "answered" and len(line.path) > 1), lines[0])
     people = sum(line.reviewed for line in lines)
-    right = f"{sum(first)} of {len(first)} first attempts and {sum(verdicts)} of {len(verdicts)} in all"
+    adapted = [line.passed[0] for line in lines if line.passed and line.adapters[0]]
+    asked, unaided = bare
+    tries = f"{sum(first)} of {len(first)} first attempts and {sum(verdicts)} of {len(verdicts)} in all"
+    helped = f"{sum(adapted)} of {len(adapted)} tasks; without, in {unaided} of {asked}"
+    models = [f"The 135M stand-in passed the checks in {tries}."]
+    if asked:
+        models += [f"With its adapters it was right at once in {helped}."]
     return [
         f"{len(lines)} tasks in {seconds:.0f} s: {counted}; {dead} dead letter; {entries} ledger entries verified.",
         f"{repairs} were repaired, {escalated} escalated, {people} decided by a person (all class C).",
-        f"The untrained 135M stand-in passed the checks in {right}; that the checks passed is all that `verified` claims.",
+        *models,
+        "That the checks passed is all that `verified` claims.",
         "One result was verified offline: inclusion proof, signatures of log and witness, commitment of the answer.",
         f"Next: make up; . .venv/bin/activate; tierproof task story {example.task_id}; README.md",
     ]

@@ -97,8 +97,15 @@ def test_an_ending_that_did_not_happen_is_named(change: dict[str, Any], missing:
 
 def test_the_summary_counts_and_does_not_boast() -> None:
     said = summary(lines(), dead=1, entries=77, seconds=12.4)
-    assert len(said) == 5
+    assert len(said) == 6
     assert said[0] == "2 tasks in 12 s: 1 abstained, 1 answered; 1 dead letter; 77 ledger entries verified."
     assert said[1].startswith("1 were repaired, 1 escalated, 1 decided by a person")
     assert "1 of 2 first attempts and 1 of 3 in all" in said[2]
-    assert TASK in said[4]
+    assert TASK in said[5]
+
+
+def test_the_summary_says_what_the_adapters_are_worth() -> None:
+    first, second = lines()
+    adapted = [replace(first, adapters=("fw",)), replace(second, adapters=("fw", "fw", None))]
+    said = summary(adapted, dead=1, entries=77, seconds=12.4, bare=(2, 0))
+    assert said[3] == "With its adapters it was right at once in 1 of 2 tasks; without, in 0 of 2."

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ def load() -> Any:
     assert spec is not None
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for names
     spec.loader.exec_module(module)
     if os.environ.get("TIERPROOF_VERIFY_ALONE"):
         module.Ed25519PublicKey = module.MLDSA44PublicKey = None  # as where `cryptography` is not installed

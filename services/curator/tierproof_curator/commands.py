@@ -114,12 +114,20 @@ def seal(
     key_from: Annotated[
         str | None, typer.Option("--key-from", help="Text that the key follows from; random by default.")
     ] = None,
+    fewest: Annotated[
+        int,
+        typer.Option("--fewest", min=1, help="n-grams that an item needs to be searched for; fewer for short items."),
+    ] = ngrams.Measure().fewest,
+    share: Annotated[
+        int, typer.Option("--share", min=1, max=100, help="Percent of an item's n-grams that make a leak.")
+    ] = ngrams.Measure().share_percent,
 ) -> None:
     """Write an examination as keyed hashes of its n-grams: enough to find a leak, not enough to read a question."""
     settings = _settings(None)
     with _refusals(as_json=False):
+        measure = ngrams.Measure(fewest=fewest, share_percent=share)
         found = sources.items_of(items, LineLimits(longest_line=settings.longest_line))
-        to.write_bytes(sources.seal(name, found, ngrams.Measure(), sources.key_of(key_from) if key_from else None))
+        to.write_bytes(sources.seal(name, found, measure, sources.key_of(key_from) if key_from else None))
         made = ngrams.read(to)
     _say({}, [f"{made.digest}  {to}"], as_json=False)
     if short := [item.name for item in made.items if not item.views]:

@@ -152,7 +152,7 @@ def main() -> None:
         "--from", dest="file", type=Path, help="sealed items from a file of `python -m tierproof_domains`"
     )
     parser.add_argument("--adapters", type=Path, default=FLEET / "adapters")
-    parser.add_argument("--arms", nargs="+", default=["base", "adapter", "baseline"])
+    parser.add_argument("--arms", nargs="*", default=["base", "adapter", "baseline"])
     parser.add_argument("--curve", nargs="*", default=[], metavar="NAME=TOKENS", help="states of the same training")
     parser.add_argument("--to", type=Path)
     said = parser.parse_args()

@@ -9,7 +9,12 @@ from peft import LoraConfig
 
 from tierproof_trainer.stages.job import Job
 
-SILENT = {"report_to": [], "disable_tqdm": True, "logging_steps": 1}
+SILENT = {
+    "report_to": [],
+    "disable_tqdm": True,
+    "logging_steps": 1,
+    "logging_nan_inf_filter": False,
+}  # else NaN is told as 0
 REPEATABLE = {
     "dataloader_num_workers": 0,
     "optim": "adamw_torch",

@@ -34,6 +34,7 @@ from tierproof_embedded.layout import Layout
 
 KIND = "drill"  # a kind without a policy is declined at once: the drill is about the ledger
 TASK_SECONDS = 60.0
+LOOK = 0.05
 Tell = Callable[[str, float], None]
 
 
@@ -119,6 +120,7 @@ async def drill(site: Site, tell: Tell, *, tasks: int, keep: Path | None = None)
         report.tasks, report.backup_size = 1 + tasks, made.size
         with clock.step("disaster: what is left"):
             report.size, report.published = await asyncio.to_thread(_production, site)
+            await _until_mirrored(site.layout.mirror / "checkpoint", report.published)
             await asyncio.to_thread(copied, site.layout.mirror, place / "mirror")
         await _recovered(site, place, made, clock)
         _compare(site, place / "mirror", report)
@@ -145,6 +147,19 @@ def _production(site: Site) -> tuple[int, int]:
             "SELECT coalesce(max(ref) + 1, 0) FROM ledger.v_outbox WHERE kind = 'release' AND stream_seq IS NOT NULL"
         )
         return max(published, told.fetchall()[0][0]), published
+
+
+async def _until_mirrored(note: Path, size: int) -> None:
+    """Wait, not for ever, until the mirror shows the published checkpoint: the ledger writes it right after its publication."""
+    until = time.monotonic() + TASK_SECONDS
+    while _size_in(note) < size and time.monotonic() < until:  # noqa: ASYNC110 - another process writes a file
+        await asyncio.sleep(LOOK)
+
+
+def _size_in(note: Path) -> int:
+    """Return the size of a checkpoint, 0 where there is none yet."""
+    lines = note.read_text().split("\n") if note.exists() else []
+    return int(lines[1]) if len(lines) > 1 else 0
 
 
 async def _recovered(site: Site, place: Path, made: Backup, clock: _Clock) -> None:

@@ -96,14 +96,16 @@ def records(
         Path, typer.Argument(help="Items of a domain, as `python -m tierproof_domains write` writes them.")
     ],
     to: Annotated[Path, typer.Option("--to", help="File of records to write.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Turn items of a domain into records."""
     settings, count = _settings(None), 0
-    with _refusals(as_json=False), to.open("wb") as file:
+    with _refusals(as_json=as_json), to.open("wb") as file:
         for record in sources.lessons_of(items, LineLimits(longest_line=settings.longest_line)):
             file.write(record.line() + b"\n")
             count += 1
-    _say({}, [f"{count} records in {to}"], as_json=False)
+    _say({"records": count, "file": str(to)}, [f"{count} records in {to}"], as_json=as_json)
 
 
 @app.command()
@@ -121,16 +123,20 @@ def seal(
     share: Annotated[
         int, typer.Option("--share", min=1, max=100, help="Percent of an item's n-grams that make a leak.")
     ] = ngrams.Measure().share_percent,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Write an examination as keyed hashes of its n-grams: enough to find a leak, not enough to read a question."""
     settings = _settings(None)
-    with _refusals(as_json=False):
+    with _refusals(as_json=as_json):
         measure = ngrams.Measure(fewest=fewest, share_percent=share)
         found = sources.items_of(items, LineLimits(longest_line=settings.longest_line))
         to.write_bytes(sources.seal(name, found, measure, sources.key_of(key_from) if key_from else None))
         made = ngrams.read(to)
-    _say({}, [f"{made.digest}  {to}"], as_json=False)
-    if short := [item.name for item in made.items if not item.views]:
+    short = [item.name for item in made.items if not item.views]
+    said = {"digest": made.digest, "items": len(made.items), "too_short": short}
+    _say(said, [f"{made.digest}  {to}"], as_json=as_json)
+    if short:
         because = f"{len(short)} of {len(made.items)} items are too short to be found again, {short[0]} first"
         Console(stderr=True, soft_wrap=True).print(f"{because}: leave them out of the examination", style="yellow")
 

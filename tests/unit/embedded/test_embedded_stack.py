@@ -40,6 +40,7 @@ def no_pins() -> Pins:
 def manifest_file(settings: EmbeddedSettings, **digests: str) -> Path:
     assert settings.fleet is not None
     manifest = json.loads((ROOT / "infra" / "fleet" / "fleet-manifest.json").read_text())
+    manifest["adapters"] = {}  # their delivery has tests of its own
     for spec in manifest["tiers"].values():
         spec.update(digests)
     path = settings.fleet / "fleet-manifest.json"

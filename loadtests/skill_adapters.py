@@ -146,7 +146,9 @@ def identity_of(items: Sequence[Item]) -> str:
 def main() -> None:
     """Measure the arms and put them beside those that were measured before on the same items."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("domain", choices=("embedded-fw-c", "reg-doc-drafting", "dicom-adjacent"))
+    parser.add_argument(
+        "domain", nargs="?", default="embedded-fw-c", choices=("embedded-fw-c", "reg-doc-drafting", "dicom-adjacent")
+    )
     parser.add_argument("--items", type=int, default=400, help="sealed items, half of them in unseen phrasings")
     parser.add_argument(
         "--from", dest="file", type=Path, help="sealed items from a file of `python -m tierproof_domains`"

@@ -11,7 +11,7 @@ import pytest
 from tierproof_curator import rejection
 from tierproof_curator.commands import app
 from tierproof_domains import reg_doc_drafting
-from tierproof_domains.item import Item
+from tierproof_domains.item import Item, Split
 from tierproof_proofs.keys import load_or_create_key
 from typer.testing import CliRunner
 
@@ -39,7 +39,7 @@ def said(*words: str, code: int = 0) -> dict[str, Any]:
     return found
 
 
-def items(split: str, most: int) -> Iterator[Item]:
+def items(split: Split, most: int) -> Iterator[Item]:
     yield from reg_doc_drafting.items(split, most=most)
 
 

@@ -18,7 +18,7 @@ async def digests_in_force(stack: Stack) -> tuple[str, str, str]:
 async def test_a_second_start_signs_nothing_new(tmp_path: Path) -> None:
     only = EmbeddedSettings(home=tmp_path, model_engine="noop", only=("first-steps",))
     async with running_stack(only) as first:
-        assert [notice.loud for notice in first.notices] == [True] * 4
+        assert [notice.loud for notice in first.notices] == [True] * 5
         before = await digests_in_force(first)
     async with running_stack(only) as second:
         assert second.notices == ()

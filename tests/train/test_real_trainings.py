@@ -11,6 +11,7 @@ import pytest
 from tierproof_contracts.train_lock import TrainLock
 from tierproof_curator.errors import Contaminated
 from tierproof_curator.records import Record
+from tierproof_proofs import digests
 from tierproof_proofs.keys import Ed25519Verifier, load_key
 from tierproof_trainer import jobs, provenance, reproduce, training
 from tierproof_trainer.errors import TrainingRefused
@@ -40,7 +41,7 @@ def test_fresh_runs_of_one_lock_give_one_digest_and_a_signed_adapter(bench: Benc
     found = {first.artifact}
     for run in range(1, FRESH_RUNS):
         path = reproduce.again(lock, bench.policy, bench.settings, bench.folder / f"again-{run}", lambda _: None)
-        found.add(provenance.digest_of_file(path))
+        found.add(digests.of_file(path))
     assert found == {first.artifact}
 
 
@@ -58,7 +59,7 @@ def test_a_killed_job_resumes_to_the_bytes_of_an_unbroken_one(bench: Bench) -> N
     assert len(killed) == 2
     assert broken.job.resumed == 1
     unbroken = reproduce.again(lock, bench.policy, bench.settings, bench.folder / "again", lambda _: None)
-    assert provenance.digest_of_file(unbroken) == broken.artifact
+    assert digests.of_file(unbroken) == broken.artifact
 
 
 @pytest.mark.requirement("S4-pref")

@@ -13,7 +13,6 @@
 """
 
 import csv
-import hashlib
 import json
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 from string import Template
 from typing import IO, Any
 
+from tierproof_proofs import digests
 from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.merkle import HASH_SIZE, NodeReader, inclusion_proof, range_root, root_of
 from tierproof_proofs.tlog_proof import TlogProof
@@ -164,7 +164,7 @@ def proof_files(
 def manifest(folder: Path, checkpoint: Checkpoint, **members: object) -> dict[str, Any]:
     """Write the manifest over the files that are there, and return it."""
     listed = {
-        path.relative_to(folder).as_posix(): digest_of_file(path)
+        path.relative_to(folder).as_posix(): digests.of_file(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.relative_to(folder).parts[0] not in {"manifest.json", "tile", "proofs"}
     }
@@ -178,12 +178,6 @@ def manifest(folder: Path, checkpoint: Checkpoint, **members: object) -> dict[st
     }
     write(folder / "manifest.json", (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
     return said
-
-
-def digest_of_file(path: Path) -> str:
-    """Return `sha256:<hex>` of a file."""
-    with path.open("rb") as content:
-        return f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
 
 
 def readme(**facts: object) -> bytes:

@@ -14,6 +14,7 @@ from tierproof_proofs.keys import Signer, Verifier
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+SLSA_PROVENANCE = "https://slsa.dev/provenance/v1"  # the type of predicates that say who built an artifact, from what
 _SHA256_DIGITS = 64
 
 

@@ -3,7 +3,6 @@
 A delivered adapter is a folder: weights, configuration, the lock that gave it, and signed SLSA provenance whose subjects are the files.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -12,9 +11,10 @@ from pathlib import Path
 
 from tierproof_contracts.documents import FleetManifest, RoutingPolicy
 from tierproof_contracts.inference import AdapterPin
+from tierproof_proofs import digests
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Verifier
-from tierproof_proofs.statements import verify_statement
+from tierproof_proofs.statements import SLSA_PROVENANCE, verify_statement
 
 from tierproof_embedded.errors import BadDocument
 
@@ -24,7 +24,6 @@ WEIGHTS, CONFIG, PROVENANCE, SIGNERS = (
     "provenance.dsse.json",
     "signers.json",
 )
-PREDICATE = "https://slsa.dev/provenance/v1"
 
 
 def install(manifest: FleetManifest, delivered: Path, into: Path) -> None:
@@ -71,7 +70,7 @@ def _take(name: str, pin: AdapterPin, source: Path, into: Path, trusted: Mapping
 def _stated(name: str, path: Path, trusted: Mapping[str, Ed25519Verifier]) -> Mapping[str, str]:
     """Return the files that signed provenance speaks of; weights and configuration must be among them."""
     try:
-        said = verify_statement(json.loads(path.read_text()), trusted, PREDICATE)
+        said = verify_statement(json.loads(path.read_text()), trusted, SLSA_PROVENANCE)
     except (OSError, ValueError) as error:
         raise BadDocument(
             path=path, why=f"adapters.{name}: no provenance ({error}); deliver the adapter whole"
@@ -94,7 +93,6 @@ def _signers(path: Path) -> dict[str, Ed25519Verifier]:
 def _digest_of(path: Path) -> str:
     """Return a file's digest, or an empty text where there is none."""
     try:
-        with path.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return digests.of_file(path)
     except OSError:
         return ""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key
+from tierproof_proofs.snapshots import MANIFEST, RECORDS
 
 from tierproof_curator import decide, ngrams, rejection, snapshot, sources
 from tierproof_curator.errors import Contaminated, CuratorError
@@ -147,7 +148,7 @@ def _refuse_overlap(found: snapshot.Snapshot, sealed: ngrams.SealedSet, settings
     search = sealed.overlapping()
     limits = LineLimits(longest_line=settings.longest_line)
     leaks = []
-    for number, line in lines_of(found.folder / snapshot.RECORDS, limits):
+    for number, line in lines_of(found.folder / RECORDS, limits):
         record = record_of(line, number)
         if (leak := search.leak_in(record)) is not None:
             leaks.append((record.id, *leak))
@@ -157,7 +158,7 @@ def _refuse_overlap(found: snapshot.Snapshot, sealed: ngrams.SealedSet, settings
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((folder / snapshot.MANIFEST).read_text())
+        found: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         missing = [name for name in SHOWN if name not in found]
     except (OSError, ValueError, TypeError) as error:
         because = str(error)

@@ -10,6 +10,7 @@ from tierproof_bus.app import Service
 from tierproof_contracts.dataset import DatasetPublishedV1, DatasetRejectedV1, DatasetRequestedV1
 from tierproof_contracts.documents import DsseEnvelope
 from tierproof_proofs.keys import load_or_create_key
+from tierproof_proofs.snapshots import STATEMENT
 
 from tierproof_curator import decide, ngrams, rejection, snapshot
 from tierproof_curator.errors import BuildRefused, Contaminated, CuratorError, RecordRefused
@@ -41,7 +42,7 @@ def outcome_of(asked: DatasetRequestedV1, settings: CuratorServiceSettings) -> D
         built = _built(asked, settings)
     except CuratorError as refused:
         return _rejected(asked, refused)
-    envelope = json.loads((built.folder / snapshot.STATEMENT).read_text())
+    envelope = json.loads((built.folder / STATEMENT).read_text())
     return DatasetPublishedV1(
         request_id=asked.request_id,
         uid=built.uid,

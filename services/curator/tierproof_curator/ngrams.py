@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tierproof_proofs import digests
+
 from tierproof_curator.errors import SealedSetRefused
 from tierproof_curator.records import Record
 
@@ -189,7 +191,7 @@ def read(path: Path) -> SealedSet:
         )
         found = SealedSet(
             name=head["name"], key=bytes.fromhex(head["key"]), measure=Measure.read(head["measure"]), items=items,
-            digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
+            digest=digests.of_bytes(content),
         )  # fmt: skip
     except OSError as error:
         raise SealedSetRefused(f"{path}: {error.strerror}") from None

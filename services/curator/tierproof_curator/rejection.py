@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+from tierproof_proofs import digests
 from tierproof_proofs.keys import Signer
 from tierproof_proofs.statements import sign_statement, statement_bytes
 
@@ -22,11 +23,8 @@ def record(refused: Contaminated, records: Path, *, into: Path, signer: Signer) 
     """Write the rejection and return its path; the same rejection is written once. Raises BuildRefused when it cannot be kept."""
     overlapping = [{"record": name, "item": item, "view": view} for name, item, view in refused.found]
     try:
-        with records.open("rb") as file:
-            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-        payload = statement_bytes(
-            {"records": digest}, PREDICATE, {"sealed": refused.sealed, "overlapping": overlapping}
-        )
+        said = {"sealed": refused.sealed, "overlapping": overlapping}
+        payload = statement_bytes({"records": digests.of_file(records)}, PREDICATE, said)
         target = into / FOLDER / f"{hashlib.sha256(payload).hexdigest()}.dsse.json"
         if not target.exists():
             _write(target, (json.dumps(sign_statement(payload, [signer]), indent=1) + "\n").encode())

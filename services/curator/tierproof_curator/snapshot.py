@@ -5,7 +5,6 @@ canonical lines.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -16,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tierproof_proofs import digests
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Signer, Verifier
 from tierproof_proofs.merkle import Frontier, leaf_hash
+from tierproof_proofs.snapshots import MANIFEST, PREDICATE, RECORDS, STATEMENT, SUBJECT, folder_of
 from tierproof_proofs.statements import Statement, sign_statement, statement_bytes, verify_statement
 
 from tierproof_curator import decide, leaves, ngrams
@@ -26,8 +27,6 @@ from tierproof_curator.errors import BuildRefused, Contaminated, SnapshotDamaged
 from tierproof_curator.records import LineLimits, Record, record_of
 from tierproof_curator.sorting import by_digest
 
-RECORDS, MANIFEST, STATEMENT = "records.jsonl", "manifest.json", "statement.dsse.json"
-PREDICATE = "urn:tierproof:dataset:v1"
 READ_ONLY, READ_ONLY_FOLDER = 0o444, 0o555
 Tell = Callable[[int], None]
 
@@ -58,11 +57,6 @@ class _Counts:
         self.by["licences"][record.licence] += times
         self.by["kinds"][record.kind] += times
         self.by["sources"][record.source.split("/", 1)[0]] += times
-
-
-def folder_of(uid: str, into: Path) -> Path:
-    """Return where a snapshot lies below the folder of snapshots."""
-    return into / uid.replace(":", "-")
 
 
 def build(
@@ -112,12 +106,12 @@ def _built(
         "bytes": counts.size,
         **{name: dict(sorted(found.items())) for name, found in counts.by.items()},
         "clean_of": sorted({each.digest for each in sealed}),
-        "files": {RECORDS: _digest_of(fresh / RECORDS)},
+        "files": {RECORDS: digests.of_file(fresh / RECORDS)},
     }
     _write(fresh / MANIFEST, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
     payload = _payload(manifest)
     _write(fresh / STATEMENT, (json.dumps(sign_statement(payload, [signer]), indent=1) + "\n").encode())
-    return Snapshot(folder=fresh, uid=uid, manifest=manifest, statement=_digest(payload))
+    return Snapshot(folder=fresh, uid=uid, manifest=manifest, statement=digests.of_bytes(payload))
 
 
 def _checked(
@@ -193,11 +187,11 @@ def _standing(target: Path, built: Snapshot) -> Snapshot:
     if not same:
         because = f"{target}: stands there with another manifest (checked against other examinations?)"
         raise BuildRefused(f"{because}; a snapshot never changes: build into another folder")
-    return Snapshot(folder=target, uid=built.uid, manifest=there, statement=_digest(_payload(there)))
+    return Snapshot(folder=target, uid=built.uid, manifest=there, statement=digests.of_bytes(_payload(there)))
 
 
 def _payload(manifest: Mapping[str, Any]) -> bytes:
-    subjects = {"dataset": manifest["uid"], RECORDS: manifest["files"][RECORDS]}
+    subjects = {SUBJECT: manifest["uid"], RECORDS: manifest["files"][RECORDS]}
     return statement_bytes(subjects, PREDICATE, manifest)
 
 
@@ -209,12 +203,12 @@ def verified(
     No more of a line is read than the limits allow, or than the whole snapshot had. Raises SnapshotDamaged, naming the first bad record.
     """
     said, manifest = _signed(folder, trusted)
-    uid, longest = said.subjects["dataset"], limits.longest_line if limits else int(manifest["bytes"])
+    uid, longest = said.subjects[SUBJECT], limits.longest_line if limits else int(manifest["bytes"])
     if leaves.believed(folder / leaves.LEAVES, uid):
         leaves.hold_each(folder / RECORDS, folder / leaves.LEAVES, longest)
     else:
         leaves.hold_together(folder / RECORDS, uid, longest)
-    return Snapshot(folder=folder, uid=uid, manifest=manifest, statement=_digest(said.payload)), said
+    return Snapshot(folder=folder, uid=uid, manifest=manifest, statement=digests.of_bytes(said.payload)), said
 
 
 def _signed(folder: Path, trusted: Mapping[str, Verifier]) -> tuple[Statement, dict[str, Any]]:
@@ -225,7 +219,11 @@ def _signed(folder: Path, trusted: Mapping[str, Verifier]) -> tuple[Statement, d
         raise SnapshotDamaged(str(folder), f"not a whole snapshot ({error})") from None
     except ProofError as error:
         raise SnapshotDamaged(f"{folder}/{STATEMENT}", error.diagnosis()) from None
-    if manifest != said.predicate or "dataset" not in said.subjects or said.subjects["dataset"] != manifest.get("uid"):
+    if (
+        manifest != said.predicate
+        or said.subjects.get(SUBJECT) is None
+        or said.subjects[SUBJECT] != manifest.get("uid")
+    ):
         raise SnapshotDamaged(f"{folder}/{MANIFEST}", "it is not what the statement says")
     return said, manifest
 
@@ -237,15 +235,6 @@ def _settle(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from tierproof_contracts.train_lock import Stage
+from tierproof_proofs import digests
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Verifier
 from tierproof_proofs.merkle import Frontier, leaf_hash
+from tierproof_proofs.snapshots import PREDICATE, RECORDS, STATEMENT, SUBJECT
 from tierproof_proofs.statements import Statement, verify_statement
 
 from tierproof_trainer.decide import DatasetFacts
 from tierproof_trainer.errors import TrainingRefused
 
-RECORDS, STATEMENT = "records.jsonl", "statement.dsse.json"
-PREDICATE = "urn:tierproof:dataset:v1"
-SUBJECT = "dataset"
 FORMS: Mapping[Stage, frozenset[str]] = {
     "dapt": frozenset({"text"}),
     "sft": frozenset({"prompt", "completion"}),
@@ -36,11 +35,6 @@ class _Preferences:
     rejected: set[bytes]
 
 
-def folder_of(uid: str, datasets: Path) -> Path:
-    """Return where a snapshot lies below the folder of snapshots."""
-    return datasets / uid.replace(":", "-")
-
-
 def facts_of(folder: Path, trusted: Mapping[str, Verifier]) -> DatasetFacts:
     """Return what a snapshot's signed statement says and what its records give. Raises TrainingRefused when there are no records."""
     uid, labels = _read(folder / RECORDS)
@@ -50,7 +44,7 @@ def facts_of(folder: Path, trusted: Mapping[str, Verifier]) -> DatasetFacts:
     clean_of = said.predicate.get("clean_of")
     return DatasetFacts(
         uid=uid,
-        statement=f"sha256:{hashlib.sha256(said.payload).hexdigest()}",
+        statement=digests.of_bytes(said.payload),
         stated=said.subjects.get(SUBJECT),
         labels=labels,
         clean_of=tuple(clean_of) if isinstance(clean_of, list) else (),

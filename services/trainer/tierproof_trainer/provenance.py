@@ -1,6 +1,5 @@
 """Who made an adapter, from what, how: SLSA provenance v1 (https://slsa.dev/spec/v1.1/provenance) in an in-toto statement, DSSE-signed."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,14 +11,15 @@ from typing import Any
 
 from tierproof_contracts.canonical import digest_of
 from tierproof_contracts.train_lock import Environment, TrainLock
+from tierproof_proofs import digests
 from tierproof_proofs.errors import NotVerified
 from tierproof_proofs.keys import Signer, Verifier
-from tierproof_proofs.statements import Statement, sign_statement, statement_bytes, verify_statement
+from tierproof_proofs.statements import SLSA_PROVENANCE, Statement, sign_statement, statement_bytes, verify_statement
 
 from tierproof_trainer import lock_file
 from tierproof_trainer.jobs import Trained
+from tierproof_trainer.stages.job import PROGRESS
 
-PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE, BUILDER = "urn:tierproof:training:v1", "urn:tierproof:trainer"
 LOCK, PROVENANCE, SIGNED = "train-lock.yaml", "provenance.dsse.json", "signed"
 
@@ -35,8 +35,8 @@ def sign(trained: Trained, lock: TrainLock, found: Environment, signer: Signer, 
         for name in trained.files:
             os.link(trained.artifact / name, fresh / name)
         (fresh / LOCK).write_text(lock_file.written(lock))
-        subjects = {path.name: digest_of_file(path) for path in sorted(fresh.iterdir())}
-        payload = statement_bytes(subjects, PREDICATE, predicate_of(trained, lock, found, builder_version))
+        subjects = {path.name: digests.of_file(path) for path in sorted(fresh.iterdir())}
+        payload = statement_bytes(subjects, SLSA_PROVENANCE, predicate_of(trained, lock, found, builder_version))
         (fresh / PROVENANCE).write_text(json.dumps(sign_statement(payload, [signer]), indent=1) + "\n")
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
@@ -72,7 +72,10 @@ def predicate_of(trained: Trained, lock: TrainLock, found: Environment, builder_
                 "finishedOn": _instant(trained.progress[-1]["at"]),
             },
             "byproducts": [
-                {"name": "progress.jsonl", "digest": {"sha256": _hex(trained.folder / "progress.jsonl")}},
+                {
+                    "name": PROGRESS,
+                    "digest": {"sha256": digests.of_file(trained.folder / PROGRESS).removeprefix("sha256:")},
+                },
             ],
         },
     }
@@ -83,28 +86,18 @@ def verified(folder: Path, trusted: Mapping[str, Verifier]) -> tuple[Statement, 
 
     Every file that is stated must be there with its digest, and no other file; the lock in the folder is the one that was built.
     """
-    said = verify_statement(json.loads((folder / PROVENANCE).read_text()), trusted, PREDICATE)
+    said = verify_statement(json.loads((folder / PROVENANCE).read_text()), trusted, SLSA_PROVENANCE)
     there = {path.name for path in folder.iterdir()} - {PROVENANCE}
     if unstated := sorted(there ^ said.subjects.keys()):
         raise NotVerified(f"{folder}: {unstated[0]} is not both there and in the provenance")
     for name, digest in said.subjects.items():
-        if (found := digest_of_file(folder / name)) != digest:
+        if (found := digests.of_file(folder / name)) != digest:
             raise NotVerified(f"{folder / name}: has {found}, its provenance names {digest}")
     lock = lock_file.lock_from(folder / LOCK)
     metadata = said.predicate.get("runDetails", {}).get("metadata", {})
     if metadata.get("invocationId") != lock.digest():
         raise NotVerified(f"{folder / LOCK}: is the lock {lock.digest()}, built was {metadata.get('invocationId')}")
     return said, lock
-
-
-def digest_of_file(path: Path) -> str:
-    """Return `sha256:...` of a file."""
-    return f"sha256:{_hex(path)}"
-
-
-def _hex(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _instant(seconds: float) -> str:

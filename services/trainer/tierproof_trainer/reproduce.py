@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tierproof_contracts.documents import TrainingPolicy
 from tierproof_contracts.train_lock import Reproduction, TrainLock
+from tierproof_proofs import digests
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Verifier, Signer, Verifier
 from tierproof_proofs.statements import sign_statement, statement_bytes, verify_statement
@@ -104,8 +104,8 @@ def compared(one: Path, other: Path, bounds: Mapping[str, float]) -> Compared:
     }
     differing |= missing
     return Compared(
-        first=_digest(one),
-        second=_digest(other),
+        first=digests.of_file(one),
+        second=digests.of_file(other),
         tensors=len(left),
         differing=differing,
         reproduced=all(by <= bounds.get(name, 0.0) for name, by in differing.items()),
@@ -137,7 +137,7 @@ def calibrate(
         "bounds": {name: _decimal(by) for name, by in bounds.items()},
     }
     payload = statement_bytes({"recipe": recipe_of(lock)}, BOUNDS, predicate)
-    digest = f"sha256:{sha256(payload).hexdigest()}"
+    digest = digests.of_bytes(payload)
     path = settings.jobs / "bounds" / f"{digest.removeprefix('sha256:')}.dsse.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(sign_statement(payload, [training.signer_of(settings)]), indent=1) + "\n")
@@ -171,9 +171,7 @@ def _bounds(lock: TrainLock, settings: TrainerSettings, trusted: Mapping[str, Ve
         raise TrainingRefused("not-reproduced", f"{path}: {error}", mend) from None
     except ProofError as error:
         raise TrainingRefused("not-reproduced", f"{path}: {error.diagnosis()}", mend) from None
-    if f"sha256:{sha256(said.payload).hexdigest()}" != lock.reproduction.bounds or said.subjects.get(
-        "recipe"
-    ) != recipe_of(lock):
+    if digests.of_bytes(said.payload) != lock.reproduction.bounds or said.subjects.get("recipe") != recipe_of(lock):
         raise TrainingRefused("not-reproduced", f"{path}: not the bounds of this lock", mend)
     return {name: float(by) for name, by in said.predicate["bounds"].items()}
 
@@ -215,8 +213,3 @@ def _elsewhere() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{sha256(file.read()).hexdigest()}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from tierproof_contracts.documents import TrainingPolicy
 from tierproof_contracts.train_lock import Environment, TrainLock
+from tierproof_proofs import snapshots
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, Verifier, load_or_create_key
 
@@ -56,7 +57,7 @@ def train(
 
 def admitted(lock: TrainLock, policy: TrainingPolicy, settings: TrainerSettings, signer: Ed25519Signer) -> Admitted:
     """Gather what is known of a lock's inputs and let the decision judge it. Raises TrainingRefused."""
-    snapshot = dataset.folder_of(lock.dataset.uid, settings.datasets)
+    snapshot = snapshots.folder_of(lock.dataset.uid, settings.datasets)
     facts = dataset.facts_of(snapshot, dataset_signers(settings))
     parents, begin_from = _parents(lock, settings, signer)
     found = environment.described(settings.python.absolute(), lock.environment.threads)
@@ -65,7 +66,7 @@ def admitted(lock: TrainLock, policy: TrainingPolicy, settings: TrainerSettings,
     inputs = jobs.Inputs(
         python=settings.python.absolute(),
         weights=settings.weights.absolute(),
-        records=(snapshot / dataset.RECORDS).absolute(),
+        records=(snapshot / snapshots.RECORDS).absolute(),
         begin_from=begin_from,
         bases=settings.bases.absolute(),
     )

@@ -15,6 +15,7 @@ from tierproof_contracts.dataset import DatasetPublishedV1, DatasetRejectedV1, D
 from tierproof_curator import ngrams, snapshot
 from tierproof_curator.handlers import service
 from tierproof_curator.settings import CuratorServiceSettings
+from tierproof_proofs import snapshots
 from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key
 
 QUESTION = "Write a function that gives the next index of a ring of twelve entries and never leaves the ring, please."
@@ -74,6 +75,6 @@ async def test_a_request_becomes_a_snapshot_or_a_rejection(nats_server: Any, tmp
         published = await outcome(bus, DatasetPublishedV1, subjects.dataset_published(CLEAN))
         rejected = await outcome(bus, DatasetRejectedV1, subjects.dataset_rejected(LEAK))
     trusted = {"curator": Ed25519Verifier(load_or_create_key(settings.key_file).public_key)}
-    found, _ = snapshot.verified(snapshot.folder_of(published.uid, settings.datasets), trusted)
+    found, _ = snapshot.verified(snapshots.folder_of(published.uid, settings.datasets), trusted)
     assert (found.statement, published.clean_of) == (published.statement, (exam,))
     assert (rejected.code, rejected.overlapping) == ("contaminated", ("r-1",))

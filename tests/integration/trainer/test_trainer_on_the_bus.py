@@ -18,14 +18,15 @@ from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.documents import DsseEnvelope, PolicyPublishedV1, TrainingPolicy
 from tierproof_contracts.train_lock import TrainLock
 from tierproof_contracts.training import TrainingCompletedV1, TrainingFailedV1, TrainingRequestedV1
+from tierproof_proofs import snapshots
 from tierproof_proofs.dsse import sign_envelope
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key
 from tierproof_proofs.log_key import LogKey
 from tierproof_proofs.merkle import leaf_hash
 from tierproof_proofs.note import NoteSigner
-from tierproof_proofs.statements import sign_statement, statement_bytes, verify_statement
+from tierproof_proofs.statements import SLSA_PROVENANCE, sign_statement, statement_bytes, verify_statement
 from tierproof_proofs.trust import Trust
-from tierproof_trainer import dataset, lock_file, locking, provenance, training
+from tierproof_trainer import lock_file, locking, training
 from tierproof_trainer.handlers import service
 from tierproof_trainer.settings import TrainerServiceSettings
 from typer.testing import CliRunner
@@ -82,9 +83,9 @@ def snapshot(folder: Path, clean_of: list[str]) -> Path:
     uid = f"sha256:{leaf_hash(line).hex()}"
     into = folder / "datasets" / uid.replace(":", "-")
     into.mkdir(parents=True)
-    (into / dataset.RECORDS).write_bytes(line + b"\n")
-    payload = statement_bytes({"dataset": uid}, dataset.PREDICATE, {"clean_of": clean_of})
-    (into / dataset.STATEMENT).write_text(
+    (into / snapshots.RECORDS).write_bytes(line + b"\n")
+    payload = statement_bytes({"dataset": uid}, snapshots.PREDICATE, {"clean_of": clean_of})
+    (into / snapshots.STATEMENT).write_text(
         json.dumps(sign_statement(payload, [load_or_create_key(folder / "curator.pem")]))
     )
     return into
@@ -135,7 +136,7 @@ async def test_a_lock_is_trained_once_and_its_completion_carries_signed_provenan
     again = await asyncio.to_thread(training.train, lock, policy, settings, lambda _: None)
     assert again.artifact == done.artifact
     key = Ed25519Verifier(load_or_create_key(settings.key_file).public_key)
-    said = verify_statement(done.provenance.model_dump(), {"trainer": key}, provenance.PREDICATE)
+    said = verify_statement(done.provenance.model_dump(), {"trainer": key}, SLSA_PROVENANCE)
     assert said.subjects["adapter_model.safetensors"] == done.artifact
     assert (done.first_loss, done.last_loss) == ("2", "1")
     folder = settings.jobs / lock.digest().removeprefix("sha256:")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from tierproof_bus.settings import BusSettings
 from tierproof_contracts.dataset import DatasetPublishedV1, DatasetRejectedV1, DatasetRequestedV1
-from tierproof_curator import ngrams, rejection, snapshot
+from tierproof_curator import ngrams, rejection
 from tierproof_curator.handlers import outcome_of
 from tierproof_curator.settings import CuratorServiceSettings
 from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key
+from tierproof_proofs.snapshots import PREDICATE
 from tierproof_proofs.statements import verify_statement
 
 QUESTION = "Write a function that gives the next index of a ring of twelve entries and never leaves the ring, please."
@@ -68,7 +69,7 @@ def test_a_request_is_published_with_a_statement_that_verifies(settings: Curator
     assert isinstance(outcome, DatasetPublishedV1)
     signer = Ed25519Verifier(load_or_create_key(settings.key_file).public_key)
     envelope = outcome.envelope.model_dump(mode="json", by_alias=True)
-    said = verify_statement(envelope, {"curator": signer}, snapshot.PREDICATE)
+    said = verify_statement(envelope, {"curator": signer}, PREDICATE)
     assert said.subjects["dataset"] == outcome.uid
     assert (outcome.records, outcome.labels, outcome.clean_of) == (2, {"internal": 2}, asked(settings).sealed)
     assert outcome_of(asked(settings), settings) == outcome

@@ -12,7 +12,7 @@ from tierproof_embedded import adapters
 from tierproof_embedded.documents import fleet_folder
 from tierproof_embedded.errors import BadDocument
 from tierproof_proofs.keys import Ed25519Signer
-from tierproof_proofs.statements import sign_statement, statement_bytes
+from tierproof_proofs.statements import SLSA_PROVENANCE, sign_statement, statement_bytes
 
 SIGNER = Ed25519Signer.from_seed(bytes([7]) * 32)
 OTHER = Ed25519Signer.from_seed(bytes([8]) * 32)
@@ -28,7 +28,7 @@ def deliver(folder: Path, *, signer: Ed25519Signer = SIGNER, weights: bytes = b"
     files = {adapters.WEIGHTS: weights, adapters.CONFIG: b"{}"}
     for name, content in files.items():
         (adapter / name).write_bytes(content)
-    payload = statement_bytes({name: digest(content) for name, content in files.items()}, adapters.PREDICATE, {})
+    payload = statement_bytes({name: digest(content) for name, content in files.items()}, SLSA_PROVENANCE, {})
     (adapter / adapters.PROVENANCE).write_text(json.dumps(sign_statement(payload, [signer])))
     (folder / adapters.SIGNERS).write_text(json.dumps({"release": base64.b64encode(SIGNER.public_key).decode()}))
     return AdapterPin(name="fw", digest=digest(weights))

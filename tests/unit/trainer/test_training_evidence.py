@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tierproof_contracts.train_lock import Stage, TrainLock
+from tierproof_proofs import snapshots
 from tierproof_proofs.errors import NotVerified, ProofError
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier
 from tierproof_proofs.merkle import leaf_hash
@@ -31,11 +32,11 @@ def a_lock() -> TrainLock:
 def snapshot(folder: Path, *records: dict[str, Any], signer: Ed25519Signer = KEY) -> Path:
     """Write a snapshot of one record or more; with one, its root is its leaf's hash."""
     lines = [json.dumps(record, sort_keys=True).encode() for record in records]
-    (folder / dataset.RECORDS).write_bytes(b"".join(line + b"\n" for line in lines))
+    (folder / snapshots.RECORDS).write_bytes(b"".join(line + b"\n" for line in lines))
     payload = statement_bytes(
-        {"dataset": f"sha256:{leaf_hash(lines[0]).hex()}"}, dataset.PREDICATE, {"clean_of": [EXAM]}
+        {"dataset": f"sha256:{leaf_hash(lines[0]).hex()}"}, snapshots.PREDICATE, {"clean_of": [EXAM]}
     )
-    (folder / dataset.STATEMENT).write_text(json.dumps(sign_statement(payload, [signer])))
+    (folder / snapshots.STATEMENT).write_text(json.dumps(sign_statement(payload, [signer])))
     return folder
 
 
@@ -56,7 +57,7 @@ def test_a_statement_of_a_stranger_is_none(tmp_path: Path) -> None:
 
 def test_a_changed_record_changes_the_uid(tmp_path: Path) -> None:
     folder = snapshot(tmp_path, {"id": "a", "label": "internal", "text": "x"})
-    (folder / dataset.RECORDS).write_bytes((folder / dataset.RECORDS).read_bytes().replace(b'"x"', b'"y"'))
+    (folder / snapshots.RECORDS).write_bytes((folder / snapshots.RECORDS).read_bytes().replace(b'"x"', b'"y"'))
     found = dataset.facts_of(folder, TRUSTED)
     assert found.uid != found.stated
 

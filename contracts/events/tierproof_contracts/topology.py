@@ -124,18 +124,22 @@ ROUTER_EVENTS = {
     "task.expired.v1": "TIMER",
     "review.expired.v1": "TIMER",
 }
+SUBJECTS = {stream.name: stream.subjects for stream in STREAMS}
 LEDGER_STREAMS = {
-    "TASK": STREAMS[0].subjects,
-    "INFERENCE": STREAMS[1].subjects,
-    "VERIFICATION": STREAMS[2].subjects,
-    "REVIEW": STREAMS[3].subjects,
-    "TIMER": tuple(every(t) for t in ("task.expired.v1", "review.expired.v1")),
-    "MODEL": STREAMS[7].subjects,
-    "DEAD": STREAMS[8].subjects,
-    "ADVISORY": STREAMS[9].subjects,
-    "TRAINING": STREAMS[10].subjects,
-    "DATASET": STREAMS[11].subjects,
-}
+    name: SUBJECTS[name]
+    for name in (
+        "TASK",
+        "INFERENCE",
+        "VERIFICATION",
+        "REVIEW",
+        "TIMER",
+        "MODEL",
+        "DEAD",
+        "ADVISORY",
+        "TRAINING",
+        "DATASET",
+    )
+} | {"TIMER": tuple(every(t) for t in ("task.expired.v1", "review.expired.v1"))}
 
 
 def durable_of(service: str, event_type: str) -> str:
@@ -149,7 +153,7 @@ CONSUMERS: tuple[Consumer, ...] = (
         Consumer(service="router", durable=durable_of("router", event), stream=stream, filters=(every(event),))
         for event, stream in ROUTER_EVENTS.items()
     ),
-    Consumer(service="router", durable="router--delivery-advised", stream="ADVISORY", filters=STREAMS[9].subjects),
+    Consumer(service="router", durable="router--delivery-advised", stream="ADVISORY", filters=SUBJECTS["ADVISORY"]),
     *(
         Consumer(
             service=f"inference-worker-{tier}",
@@ -166,19 +170,18 @@ CONSUMERS: tuple[Consumer, ...] = (
         stream="VERIFICATION",
         filters=(every("verification.requested.v1"),),
     ),
-    Consumer(
-        service="curator",
-        durable=durable_of("curator", "dataset.requested.v1"),
-        stream="DATASET",
-        filters=(every("dataset.requested.v1"),),
-        max_ack_pending=1,
-    ),
-    Consumer(
-        service="trainer",
-        durable=durable_of("trainer", "training.requested.v1"),
-        stream="TRAINING",
-        filters=(every("training.requested.v1"),),
-        max_ack_pending=1,
+    *(
+        Consumer(
+            service=service,
+            durable=durable_of(service, event),
+            stream=stream,
+            filters=(every(event),),
+            max_ack_pending=1,
+        )
+        for service, event, stream in (
+            ("curator", "dataset.requested.v1", "DATASET"),
+            ("trainer", "training.requested.v1", "TRAINING"),
+        )
     ),
     *(
         Consumer(

@@ -19,6 +19,7 @@ from tierproof_model_server.adapters import WEIGHTS
 from tierproof_model_server.launch import running_server
 from tierproof_model_server.prepare import prepare_base
 from tierproof_model_server.settings import ModelServerLayout
+from tierproof_router.prompts import question
 from tierproof_verifier.handlers import bench_of
 from tierproof_verifier.kinds import check_for
 from tierproof_verifier.settings import VerifierSettings
@@ -59,7 +60,7 @@ class Serving:
         """Ask tier S as the router would ask first: its instructions, its schema, its tokens, greedy."""
         rules, decode = self.policy.kinds[kind], self.fleet.tiers["s"].decode
         order = Order(
-            text="\n\n".join(part for part in (rules.instructions, prompt) if part),
+            text=question(rules, prompt, inputs),
             max_tokens=decode.max_tokens,
             temperature_micro=decode.temperature_micro,
             top_p_micro=decode.top_p_micro,

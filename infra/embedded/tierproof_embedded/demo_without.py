@@ -10,6 +10,7 @@ from tierproof_inference_worker.handlers import shell_of
 from tierproof_inference_worker.profiles import Capabilities, Order
 from tierproof_inference_worker.settings import InferenceWorkerSettings
 from tierproof_inference_worker.triton import ModelServer
+from tierproof_router.prompts import question
 from tierproof_verifier.handlers import bench_of
 from tierproof_verifier.kinds import Assess, check_for
 from tierproof_verifier.settings import VerifierSettings
@@ -70,7 +71,7 @@ async def _server_of(stack: Stack, tier: str) -> tuple[ModelServer, Capabilities
 def _order(task: DemoTask, policy: RoutingPolicy, tier: TierSpec) -> Order:
     kind = policy.kinds[task.kind]
     return Order(
-        text="\n\n".join(part for part in (kind.instructions, task.prompt) if part),
+        text=question(kind, task.prompt, task.inputs),
         max_tokens=tier.decode.max_tokens,
         temperature_micro=tier.decode.temperature_micro,
         top_p_micro=tier.decode.top_p_micro,

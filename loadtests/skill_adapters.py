@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import hashlib
 import json
-import platform
 import random
 import statistics
 import time
@@ -18,11 +17,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import machine
 from shared.nearest import Nearest
 from shared.serving import FLEET, Serving, serving
 from tierproof_domains.item import Item, item_from
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = machine.RESULTS
 TRAINED_ON = 6500
 AT_ONCE = 8
 RESAMPLES = 4000
@@ -134,7 +134,7 @@ def report_of(domain: str, items: Sequence[Item], marks: dict[str, str], tokens:
         "learning_curve": sorted(curve, key=lambda point: point["tokens"]),
         "items": identity_of(items),
         "marks": marks,
-        "machine": platform.platform(),
+        "machine": machine.describe(),
     }
 
 

@@ -1,25 +1,36 @@
 """The pages of an export: what an auditor carries away. Every page of one export stands on the same published checkpoint."""
 
 import base64
+from collections.abc import Sequence
+from typing import Any
 
 from tierproof_contracts import audit
 
-from tierproof_evidence_ledger.acts import QUERIED
+from tierproof_evidence_ledger.acts import QUERIED, ROTATED
 from tierproof_evidence_ledger.moments import BadQuestion, Published, Rows, published_at, published_of, size_at
 from tierproof_evidence_ledger.pages import Span, bounded, fitting, spanned
 from tierproof_evidence_ledger.proof import Tree, tiles_from
 
 BASE64_OF_A_TILE = 11_100  # bytes of a full tile in a reply
+ENTRY = "seq, convert_from(canonical, 'UTF8') AS entry"
+ROTATIONS = """SELECT seq, convert_from(canonical, 'UTF8') AS entry FROM ledger.v_entry
+               WHERE kind = 'act' AND event_type = %s AND seq >= %s AND seq < %s ORDER BY seq LIMIT %s"""
 CHECKPOINTS_AT_ONCE, STAMPS_AT_ONCE = 200, 100
 
 
 def entries(rows: Rows, question: audit.ExportEntriesAsked, export: int, room: int) -> audit.ExportedEntries:
-    """Return a page of canonical entries; raises NotCovered, BadQuestion."""
+    """Return a page of canonical entries: those that fit, and what leads from one key of the log to the next, wherever it is.
+
+    Without the latter, who knows the first key alone could not verify a selection. Raises NotCovered, BadQuestion.
+    """
     on = _stands_on(rows, question)
+    start = 0 if question.after is None else question.after + 1
     span = spanned(rows, question, on.size)
-    if question.after is not None:
-        span = Span(first=max(span.first, question.after + 1), end=span.end)
-    found = fitting(rows, question, span, "seq, convert_from(canonical, 'UTF8') AS entry", question.limit + 1)
+    span = Span(first=max(span.first, start), end=span.end)
+    found = _merged(
+        fitting(rows, question, span, ENTRY, question.limit + 1),
+        rows.execute(ROTATIONS, [ROTATED, start, on.size, question.limit + 1]).fetchall(),
+    )[: question.limit + 1]
     kept = bounded(found[: question.limit], room, lambda row: _escaped_size(row["entry"]) + 40)
     return audit.ExportedEntries(
         export=export,
@@ -28,6 +39,12 @@ def entries(rows: Rows, question: audit.ExportEntriesAsked, export: int, room: i
         entries=tuple(audit.RawEntry(index=row["seq"], entry=row["entry"]) for row in kept),
         more=len(kept) < len(found),
     )
+
+
+def _merged(*found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return entries in their order, each once."""
+    by_place = {row["seq"]: row for rows in found for row in rows}
+    return [by_place[seq] for seq in sorted(by_place)]
 
 
 def _stands_on(rows: Rows, question: audit.ExportEntriesAsked) -> Published:

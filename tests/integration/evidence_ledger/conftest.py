@@ -20,13 +20,12 @@ from tierproof_evidence_ledger.service import serve
 from tierproof_evidence_ledger.settings import LedgerSettings
 from tierproof_evidence_ledger.store import Store
 from tierproof_evidence_ledger.term import Office, begin
-from tierproof_evidence_ledger.testing import AUTHOR, REVIEWER
-from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, load_or_create_key
-from tierproof_proofs.log_key import LogKey
+from tierproof_evidence_ledger.testing import AUTHOR
+from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier
 from tierproof_proofs.note import NoteSigner
-from tierproof_proofs.trust import Trust
 
 from tests.integration.evidence_ledger.ledger_database import LedgerDatabase
+from tests.integration.evidence_ledger.whole_service import environment_of
 
 AFTERNOON = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 
@@ -96,33 +95,7 @@ async def broker(nats_server: NatsServer) -> NatsServer:
 @pytest.fixture
 def environment(broker: NatsServer, ledger: LedgerDatabase, tmp_path: Path) -> dict[str, str]:
     """What a ledger process is told: endpoints, keys, and quick times."""
-    trust = tmp_path / "trust.json"
-    log_key = tmp_path / "log.pem"
-    log = NoteSigner(name="ledger.example/tests", signer=load_or_create_key(log_key)).verifier_key
-    trust.write_text(
-        Trust(
-            log_keys=(LogKey(key=log),),
-            documents={"author": Ed25519Verifier(AUTHOR.public_key)},
-            reviewers={"ada": Ed25519Verifier(REVIEWER.public_key)},
-        ).to_json()
-    )
-    own = {
-        "LOG_NAME": "ledger.example/tests",
-        "LOG_KEY": str(log_key),
-        "TEXT_KEY_FILE": str(tmp_path / "texts.key"),
-        "SWEEP_MS": "200",
-        "ANNOUNCE_MS": "100",
-    }
-    return {
-        "TIERPROOF_NATS_URL": broker.bare_url,
-        "TIERPROOF_NKEY_SEED_FILE": str(broker.seed_file("evidence-ledger")),
-        "TIERPROOF_TRUST_FILE": str(trust),
-        "TIERPROOF_PG_DSN": ledger.dsn("ledger_writer"),
-        "TIERPROOF_PG_AUDITOR_DSN": ledger.dsn("ledger_auditor"),
-        "TIERPROOF_RECONNECT_SECONDS": "0.2",
-        "TIERPROOF_WATCH_SECONDS": "0.5",
-        **{f"TIERPROOF_EVIDENCE_LEDGER_{name}": value for name, value in own.items()},
-    }
+    return environment_of(broker, ledger, tmp_path)
 
 
 @pytest.fixture

@@ -4,28 +4,19 @@ Canaries go in as prompt and as answer, the tenant's key is erased by command, a
 logs and keys is searched. What the broker keeps is another matter: messages carry texts until they age out.
 """
 
-import asyncio
-import contextlib
 import json
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nats.aio.client import Client
 from tierproof_contracts import subjects
-from tierproof_embedded.ports import free_ports
 from tierproof_embedded.testing import NatsServer, PostgresServer
 from tierproof_evidence_ledger.backup import back_up
 from tierproof_evidence_ledger.scrubbing import NotScrubbed, scrub
 from tierproof_evidence_ledger.testing import Story, answered_task, text
-from tierproof_proofs.note import parse_vkey
-from tierproof_proofs.policy import Group, Party, Policy
 from tierproof_proofs.release import verify_released
 from tierproof_proofs.tlog_proof import verify_proof
 from tierproof_proofs.trust import Trust
@@ -33,10 +24,10 @@ from tierproof_proofs.trust import Trust
 from tests.integration.evidence_ledger.at_work import tell
 from tests.integration.evidence_ledger.found_in_files import forms_of, forms_of_text, places_of
 from tests.integration.evidence_ledger.ledger_database import LedgerDatabase
+from tests.integration.evidence_ledger.whole_service import command, process, quiet, until, witnessed
 
 PROMPT, ANSWER, OTHERS = "kxqzwvjprompt7Yd", "hgbfnmcanswer3Tq", "zzvrotherstext9K"
 WITNESS = "witness.example/canary"
-OWN = "TIERPROOF_EVIDENCE_LEDGER_"
 
 
 @pytest.fixture
@@ -45,60 +36,16 @@ def ledger(own_postgres: PostgresServer) -> LedgerDatabase:
     return LedgerDatabase.migrated(own_postgres, own_postgres.create_database())
 
 
-@contextlib.contextmanager
-def process(module: str, environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a service until the block ends."""
-    with log.open("ab") as out:
-        running = subprocess.Popen(
-            [sys.executable, "-m", module, "serve"], env={**os.environ, **environment}, stdout=out, stderr=out
-        )
-    try:
-        yield running
-    finally:
-        running.terminate()
-        running.wait(20)
-
-
-def command(environment: dict[str, str], module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of a module to its end."""
-    argv = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(
-        argv, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 @pytest.fixture
 async def whole(environment: dict[str, str], ledger: LedgerDatabase, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     """The service as it is run: a process with witness and mirror; everything it writes is below `tmp_path`."""
-    (port,), folder = free_ports(1), tmp_path / "witness"
-    folder.mkdir()
-    trust = Trust.from_json((tmp_path / "trust.json").read_text())
-    (folder / "logs").write_text("".join(f"{each.key}\n" for each in trust.log_keys))
-    files = {"STORE_FILE": "store.sqlite", "KEY_FILE": "w.pem", "MLDSA_KEY_FILE": "w-mldsa.pem", "LOGS_FILE": "logs"}
-    witness = {f"TIERPROOF_WITNESS_{name}": str(folder / file) for name, file in files.items()}
-    witness |= {"TIERPROOF_WITNESS_NAME": WITNESS, "TIERPROOF_WITNESS_HTTP_PORT": str(port)}
-    shown = command(witness, "tierproof_witness", "keys").stdout.split()
-    keys = tuple(parse_vkey(line) for line in shown if "+" in line)
-    parties = tuple(Party(key=key, name=f"w{n}", url=f"http://127.0.0.1:{port}") for n, key in enumerate(keys))
-    members = tuple(party.name for party in parties)
-    groups = {"any": Group(threshold=1, members=members)}
-    logs = tuple(Party(key=each.key) for each in trust.log_keys)
-    (tmp_path / "policy").write_text(str(Policy(logs=logs, witnesses=parties, groups=groups, quorum="any")))
-    believed = Trust(log_keys=trust.log_keys, witnesses=keys, quorum=1, documents=trust.documents)
-    (tmp_path / "trust.json").write_text(believed.to_json())
-    told = environment | {
-        f"{OWN}MIRROR": str(tmp_path / "mirror"),
-        f"{OWN}WITNESS_POLICY": str(tmp_path / "policy"),
-        "TIERPROOF_PG_ERASER_DSN": ledger.dsn("ledger_eraser"),
-        "TIERPROOF_PG_HOLDER_DSN": ledger.dsn("ledger_holder"),
-        "TIERPROOF_PG_OWNER_DSN": ledger.dsn(),
-    }
+    own = {"ERASER": ledger.dsn("ledger_eraser"), "HOLDER": ledger.dsn("ledger_holder"), "OWNER": ledger.dsn()}
     (tmp_path / "logs").mkdir()
     with (
-        process("tierproof_witness", witness, tmp_path / "logs" / "witness.log"),
-        process("tierproof_evidence_ledger", told, tmp_path / "logs" / "ledger.log"),
+        witnessed(environment, tmp_path, WITNESS) as beside,
+        process("tierproof_evidence_ledger", beside, tmp_path / "logs" / "ledger.log"),
     ):
-        yield told
+        yield beside | {f"TIERPROOF_PG_{role}_DSN": dsn for role, dsn in own.items()}
 
 
 def secret_task() -> Story:
@@ -108,20 +55,6 @@ def secret_task() -> Story:
     story = story.saying("task.submitted.v1", prompt=text(f"about {PROMPT}"), inputs=inputs)
     story = story.saying("task.accepted.v1", submission=story["task.submitted.v1"].citation())
     return story.saying("inference.requested.v1", prompt=text(f"asked: {PROMPT}"))
-
-
-async def until(ledger: LedgerDatabase, query: str, wanted: Any) -> None:
-    """Wait until a query gives a value."""
-    async with asyncio.timeout(20):
-        while ledger.rows(query) != [(wanted,)]:  # noqa: ASYNC110 - the table is all that tells
-            await asyncio.sleep(0.05)
-
-
-async def quiet(ledger: LedgerDatabase) -> None:
-    """Wait until everything that is recorded is published and covered by a witnessed checkpoint."""
-    open_ends = """SELECT (SELECT count(*) FROM ledger.v_outbox WHERE stream_seq IS NULL) + (SELECT max(seq) + 1 FROM ledger.entry)
-                   - (SELECT coalesce(max(size), 0) FROM ledger.published_checkpoint)"""
-    await until(ledger, open_ends, 0)
 
 
 def tenant_key(ledger: LedgerDatabase, folder: Path, tenant: str) -> tuple[bytes, bytes]:

@@ -6,7 +6,7 @@ does not know is refused: it might have mattered. Fractions are decimal texts (`
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from tierproof_contracts.documents import Document, Strict
 from tierproof_contracts.ids import Decimal, Digest
@@ -14,6 +14,7 @@ from tierproof_contracts.ids import Decimal, Digest
 Stage = Literal["dapt", "sft", "dpo", "orpo", "task-lora"]
 ArtifactName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 LARGEST_SEED = 2**32 - 1
+Fraction = Annotated[Decimal, BeforeValidator(lambda said: str(said) if type(said) is int else said)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
@@ -62,7 +63,7 @@ class LoraShape(Strict):
 
     rank: int = Field(ge=1, le=256)
     alpha: int = Field(ge=1, le=1024)
-    dropout: Decimal
+    dropout: Fraction
     targets: tuple[str, ...] = Field(min_length=1)
     quantized: bool = False
 
@@ -70,13 +71,13 @@ class LoraShape(Strict):
 class Hyperparameters(Strict):
     """How it is learned. `batch` and `accumulation` in records, `longest_tokens` per record, chat template included."""
 
-    learning_rate: Decimal
+    learning_rate: Fraction
     schedule: Literal["constant", "linear", "cosine", "cosine_with_min_lr"]
-    least_learning_rate_share: Decimal = "0"
+    least_learning_rate_share: Fraction = "0"
     warmup_steps: int = Field(ge=0)
-    weight_decay: Decimal
-    adam_beta2: Decimal
-    clip: Decimal
+    weight_decay: Fraction
+    adam_beta2: Fraction
+    clip: Fraction
     batch: int = Field(ge=1, le=4096)
     accumulation: int = Field(ge=1, le=4096)
     epochs: int = Field(ge=1, le=100)
@@ -87,7 +88,7 @@ class Hyperparameters(Strict):
     )
     longest_tokens: int = Field(ge=8, le=131072)
     precision: Literal["fp32", "bf16"]
-    beta: Decimal | None = Field(default=None, description="strength of the preference; DPO and ORPO only")
+    beta: Fraction | None = Field(default=None, description="strength of the preference; DPO and ORPO only")
 
 
 class Seeds(Strict):

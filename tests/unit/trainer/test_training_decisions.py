@@ -148,3 +148,12 @@ def test_changes_on_the_command_line_keep_fractions_as_text() -> None:
     assert changes(["a.b=0.001", "c=3", "d=text"]) == {"a.b": "0.001", "c": 3, "d": "text"}
     with pytest.raises(TrainingRefused):
         changes(["nothing"])
+
+
+def test_a_whole_number_is_a_fraction_and_a_float_is_none() -> None:
+    said = lock_of().model_dump(mode="json", exclude_none=True)
+    said["hyperparameters"]["weight_decay"] = 0
+    assert TrainLock.model_validate(said).hyperparameters.weight_decay == "0"
+    said["hyperparameters"]["weight_decay"] = 0.1
+    with pytest.raises(ValueError, match="weight_decay"):
+        TrainLock.model_validate(said)

@@ -14,6 +14,7 @@ from tierproof_proofs import digests
 from tierproof_proofs.keys import Ed25519Verifier
 from tierproof_proofs.snapshots import RECORDS, STATEMENT, folder_of
 from tierproof_trainer import dataset, decide, lock_file, provenance
+from tierproof_trainer.errors import TrainingRefused
 
 FLEET = Path(__file__).parents[3] / "infra/fleet"
 MANIFEST = FleetManifest.model_validate_json((FLEET / "fleet-manifest.json").read_bytes())
@@ -80,7 +81,7 @@ def test_a_changed_record_makes_the_lock_refused(folder: Path, tmp_path: Path) -
     records = unpacked(lock, tmp_path) / RECORDS
     records.write_bytes(records.read_bytes().replace(b"a", b"b", 1))
     facts = dataset.facts_of(tmp_path, signers("datasets"))
-    with pytest.raises(decide.TrainingRefused):
+    with pytest.raises(TrainingRefused):
         decide.admit(lock, TRAINING, facts, decide.ParentFacts(adapters={}), lock.environment)
 
 

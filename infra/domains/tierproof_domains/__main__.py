@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -60,11 +61,12 @@ def write(asked: argparse.Namespace) -> int:
 def _wanted(asked: argparse.Namespace) -> Iterator[Item]:
     """Yield the items asked for; apart from a file, only those whose shape no item of it has, evenly by phrasing.
 
-    Then at most a hundred times as many items are tried as are asked for: fewer may be found.
+    Then, and where one family is asked for, at most a hundred times as many items are tried as are asked for: fewer may be found.
     """
     domain = domain_of(asked.domain)
     if asked.apart_from is None:
-        yield from domain.items(asked.split, seed=asked.seed, most=asked.items)
+        tried = domain.items(asked.split, seed=asked.seed, most=asked.items * (_TRIED if asked.family else 1))
+        yield from islice((item for item in tried if asked.family in {None, item.family}), asked.items)
         return
     shape: Callable[[Item], str] = getattr(domain, "shape_of", lambda item: item.answer)
     with asked.apart_from.open(encoding="utf-8") as lines:
@@ -72,7 +74,7 @@ def _wanted(asked: argparse.Namespace) -> Iterator[Item]:
     fresh = (
         item
         for item in domain.items(asked.split, seed=asked.seed, most=_TRIED * asked.items)
-        if shape(item) not in known
+        if shape(item) not in known and asked.family in {None, item.family}
     )
     phrasings = ("seen", "unseen") if asked.split == "sealed" else ("seen",)
     left = {phrasing: asked.items // len(phrasings) for phrasing in phrasings}
@@ -137,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         if command is write:
             own.add_argument("--items", type=int, required=True)
             own.add_argument("--split", choices=SPLITS, required=True)
+            own.add_argument("--family", help="only this skill; `describe` names them")
             own.add_argument(
                 "--apart-from",
                 type=Path,

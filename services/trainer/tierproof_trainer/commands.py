@@ -1,4 +1,4 @@
-"""`tierproof train lock|run|reproduce|show|request`: training from the command line.
+"""`tierproof train lock|run|reproduce|show|verify|request`: training from the command line.
 
 Exit codes: 0 done, 1 refused or different, 2 misused.
 """
@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused or different, 2 misused.
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 import tempfile
 import uuid
@@ -22,7 +23,7 @@ from tierproof_bus.settings import BusSettings
 from tierproof_contracts.train_lock import Stage
 from tierproof_contracts.training import TrainingRequestedV1
 from tierproof_proofs.errors import ProofError
-from tierproof_proofs.keys import load_key
+from tierproof_proofs.keys import Ed25519Verifier, load_key
 
 from tierproof_trainer import curve, lock_file, locking, provenance, training
 from tierproof_trainer import reproduce as reproducing
@@ -30,7 +31,7 @@ from tierproof_trainer.errors import TrainingRefused
 from tierproof_trainer.jobs import Tell
 from tierproof_trainer.settings import TrainerSettings
 
-app = typer.Typer(help="Training from locks: lock, run, reproduce, show, request.", no_args_is_help=True)
+app = typer.Typer(help="Training from locks: lock, run, reproduce, show, verify, request.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 LockFile = Annotated[Path, typer.Argument(help="A train-lock.yaml.")]
 Keys = Annotated[
@@ -75,7 +76,7 @@ def run_command(lock: LockFile, keys: Keys = None, *, as_json: AsJson = False) -
     with _refusals(as_json=as_json):
         settings = _settings(keys)
         asked = lock_file.lock_from(lock)
-        with _progress(quiet=as_json) as tell:
+        with _progress() as tell:
             done = training.train(asked, locking.policy_from(settings.policy), settings, tell)
         told = done.job.progress
         (done.job.folder / CURVE).write_text(curve.svg_of(told, asked.name))
@@ -106,7 +107,7 @@ def reproduce_command(
     with _refusals(as_json=as_json), tempfile.TemporaryDirectory(prefix="tierproof-again-") as scratch:
         settings = _settings(keys)
         asked, policy = lock_file.lock_from(lock), locking.policy_from(settings.policy)
-        with _progress(quiet=as_json) as tell:
+        with _progress() as tell:
             if calibrate:
                 counts = range(1, calibrate + 1)
                 bounded, path = reproducing.calibrate(asked, counts, policy, settings, Path(scratch), tell)
@@ -142,6 +143,28 @@ def show_command(lock: LockFile, *, as_json: AsJson = False) -> None:
     _say(said, [f"{asked.digest()}: {asked.stage} of {asked.name}, {state}", lock_file.written(asked)], as_json=as_json)
 
 
+@app.command("verify")
+def verify_command(
+    artifact: Annotated[Path, typer.Argument(help="Folder of a signed artifact.")],
+    signer: Annotated[
+        list[str], typer.Option("--signer", help="Whose signature is believed: key in base64, or a key file.")
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Hold an artifact against its signed provenance: every file, the lock, nothing else."""
+    with _refusals(as_json=as_json):
+        trusted = {f"signer-{at}": Ed25519Verifier.from_base64(key) for at, key in enumerate(_keys(signer))}
+        try:
+            said, of = provenance.verified(artifact, trusted)
+        except ValueError as error:
+            mend = "name a folder that `tierproof train run` signed"
+            raise TrainingRefused("bad-statement", f"{artifact}: {error}", mend) from None
+    word = {"files": dict(said.subjects), "lock": of.digest(), "dataset": of.dataset.uid, "base": of.parent.weights}
+    lines = [f"{of.digest()}: {len(said.subjects)} files are as their signed provenance says"]
+    _say(word, [*lines, *(f"  {name}  {digest}" for name, digest in said.subjects.items())], as_json=as_json)
+
+
 @app.command("request")
 def request_command(
     lock: LockFile,
@@ -165,16 +188,30 @@ async def _request(event: TrainingRequestedV1) -> bool:
 
 def _settings(keys: list[str] | None) -> TrainerSettings:
     settings = TrainerSettings()
-    given = tuple(load_key(Path(key)).public_base64 if Path(key).is_file() else key for key in keys or ())
-    return settings.model_copy(update={"dataset_keys": (*settings.dataset_keys, *given)})
+    return settings.model_copy(update={"dataset_keys": (*settings.dataset_keys, *_keys(keys or []))})
+
+
+def _keys(given: list[str]) -> list[str]:
+    """Return public keys in base64; of a key file its public part."""
+    return [load_key(Path(key)).public_base64 if Path(key).is_file() else key for key in given]
 
 
 @contextlib.contextmanager
-def _progress(*, quiet: bool) -> Iterator[Tell]:
-    """Show progress on standard error: a bar on a terminal, a line now and then otherwise."""
+def _progress() -> Iterator[Tell]:
+    """Show progress on standard error: a bar on a terminal, a line now and then otherwise. When told to end, so does the training."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    if quiet or not console.is_terminal:
-        yield (lambda _: None) if quiet else (lambda line: _line(console, line))
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        with _told(console) as tell:
+            yield tell
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _told(console: Console) -> Iterator[Tell]:
+    if not console.is_terminal:
+        yield lambda line: _line(console, line)
         return
     columns = (TextColumn("loss {task.fields[loss]:.3f}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -185,6 +222,10 @@ def _progress(*, quiet: bool) -> Iterator[Tell]:
                 bar.update(task, completed=line["step"], total=line["of"], loss=line["loss"])
 
         yield tell
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)  # the process that trains is stopped on the way out
 
 
 def _line(console: Console, line: dict[str, Any]) -> None:

@@ -198,6 +198,11 @@ def test_the_command_line_refuses_it_too_and_does_a_clean_one(command: TrainerSe
     assert (code, done["ok"], done["steps"]) == (0, True, 2)
     assert Path(done["curve"]).read_text().startswith("<svg")
     assert said_by("show", str(clean / "lock.yaml"))[1]["state"] == "trained and signed"
+    believed = ("--signer", str(command.key_file))
+    assert said_by("verify", done["folder"], *believed)[1]["files"]["adapter_model.safetensors"] == done["artifact"]
+    assert said_by("verify", done["folder"], "--signer", str(clean / "curator.pem"))[0] == 1
+    (Path(done["folder"]) / "one-more").write_text("x")
+    assert said_by("verify", done["folder"], *believed)[0] == 1
 
 
 @pytest.mark.parametrize("words", [("run", "nowhere.yaml"), ("show", "nowhere.yaml"), ("lock", "nowhere")])

@@ -187,7 +187,14 @@ def test_all_commands_that_need_a_stack_are_covered() -> None:
         *("ledger drill", "ledger restore"),  # they start what they need
         "ledger rotate-key",  # prepares the next start
         *("data build", "data inspect", "data audit", "data records", "data seal"),  # files alone
-        *("train lock", "train run", "train reproduce", "train show", "train request"),  # tests of the trainer
+        *(
+            "train lock",
+            "train run",
+            "train reproduce",
+            "train show",
+            "train verify",
+            "train request",
+        ),  # tests of the trainer
     }
 
 

@@ -50,6 +50,16 @@ def test_a_wrong_item_of_a_file_is_named(tmp_path: Path, domain: str, capsys: py
     assert wrong.id in capsys.readouterr().out
 
 
+def test_one_family_alone_and_one_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "traces.jsonl"
+    asked = ["write", "reg-doc-drafting", "--split", "sealed", "--items", "9", "--to", str(file)]
+    assert main([*asked, "--family", "trace"]) == 0
+    items = [item_from(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [item.family for item in items] == ["trace"] * 9
+    assert main([*asked, "--family", "poem"]) == 1
+    assert "0 items" in capsys.readouterr().out
+
+
 def test_a_file_that_cannot_be_finished_does_not_appear(tmp_path: Path) -> None:
     file = tmp_path / "none" / "train.jsonl"
     with pytest.raises(FileNotFoundError):

@@ -157,6 +157,17 @@ class TrainingLimits(Strict):
     states_kept: int = Field(ge=1)
 
 
+class LearningLimits(Strict):
+    """What a training must show before it is signed. Counts are optimiser steps."""
+
+    still_steps: int = Field(ge=1, description="ended when each of the first so many has a gradient of 0, or one loss")
+    compared_steps: int = Field(
+        ge=1,
+        description="the mean loss of the last so many is held against that of the first; where there are twice as many",
+    )
+    most_loss_percent: int = Field(ge=1, le=100_000, description="of the first mean that the last may be")
+
+
 class TrainingPolicy(Document):
     """What may be trained, from what, on what, and what it was not to have seen."""
 
@@ -166,6 +177,7 @@ class TrainingPolicy(Document):
     labels: tuple[Literal["internal", "synthetic-verified", "public-permissive"], ...] = Field(min_length=1)
     suites: dict[str, Digest] = Field(description="evaluation suite -> its sealed test set as hashed n-grams")
     limits: TrainingLimits
+    learning: LearningLimits | None = Field(default=None, description="nothing is asked of the loss where it is absent")
 
 
 Steering = RoutingPolicy | FleetManifest | Reviewers | TrainingPolicy

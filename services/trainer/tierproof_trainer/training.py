@@ -12,7 +12,7 @@ from tierproof_proofs import snapshots
 from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Signer, Ed25519Verifier, Verifier, load_or_create_key
 
-from tierproof_trainer import dataset, decide, environment, jobs, provenance
+from tierproof_trainer import dataset, decide, environment, jobs, learning, provenance, tensors
 from tierproof_trainer.errors import TrainingRefused
 from tierproof_trainer.settings import TrainerSettings
 
@@ -46,13 +46,30 @@ def train(
     """Train a lock, once: a second call finds the artifact. Blocks. Raises TrainingRefused, ProofError for a key that is unusable."""
     signer = signer_of(settings)
     ready = admitted(lock, policy, settings, signer)
-    done = jobs.run(lock, ready.inputs, jobs=settings.jobs, limits=policy.limits, tell=tell, stopping=stopping)
+    told: list[dict[str, Any]] = []
+
+    def heard(line: dict[str, Any]) -> None:
+        tell(line)
+        told.append(line)
+        learning.refuse_still(told, policy.learning)
+
+    done = jobs.run(lock, ready.inputs, jobs=settings.jobs, limits=policy.limits, tell=heard, stopping=stopping)
+    refuse_unlearned(done, lock, policy)
     try:
         folder = provenance.sign(done, lock, ready.found, signer, version("tierproof-trainer"))
     except OSError as error:
         mend = "make room and ask again: it is trained, only to be signed"
         raise TrainingRefused("disk-full", f"{done.folder}: {error.strerror}", mend, again=True) from None
     return Signed(job=done, folder=folder, artifact=done.files[WEIGHTS[lock.decision.kind]])
+
+
+def refuse_unlearned(done: jobs.Trained, lock: TrainLock, policy: TrainingPolicy) -> None:
+    """Raise TrainingRefused for an artifact that is not worth signing; it stays where it is, unsigned."""
+    learning.refuse_still(done.progress, policy.learning)
+    learning.refuse_worse(done.progress, policy.learning)
+    weights = done.artifact / WEIGHTS[lock.decision.kind]
+    if lock.decision.kind == "lora":
+        learning.refuse_unmoved(tensors.read(weights))
 
 
 def admitted(lock: TrainLock, policy: TrainingPolicy, settings: TrainerSettings, signer: Ed25519Signer) -> Admitted:

@@ -32,7 +32,10 @@ class Watching(TrainerCallback):  # type: ignore[misc]  # transformers publishes
         said = logs or {}
         if "loss" not in said:
             return
-        loss, norm = float(said["loss"]), float(said.get("grad_norm", 0.0))
+        loss, norm = (
+            float(said["loss"]),
+            float(said["grad_norm"]) if "grad_norm" in said else None,
+        )  # not told unclipped
         seen = self._tokens[min(state.global_step, len(self._tokens)) - 1] if self._tokens else None
         usage = resource.getrusage(resource.RUSAGE_SELF)
         tell(
@@ -42,7 +45,7 @@ class Watching(TrainerCallback):  # type: ignore[misc]  # transformers publishes
                 "step": state.global_step,
                 "of": state.max_steps,
                 "loss": loss if math.isfinite(loss) else str(loss),
-                "gradient": norm if math.isfinite(norm) else str(norm),
+                "gradient": norm if norm is None or math.isfinite(norm) else str(norm),
                 "learning_rate": said.get("learning_rate"),
                 "tokens": seen,
                 "seconds": round(time.monotonic() - self._began, 2),
@@ -50,7 +53,7 @@ class Watching(TrainerCallback):  # type: ignore[misc]  # transformers publishes
                 "peak_mib": usage.ru_maxrss // 1024,
             },
         )
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        if not (math.isfinite(loss) and math.isfinite(norm or 0.0)):
             because = f"step {state.global_step}: loss {loss}, gradient {norm}"
             raise StageFailed("not-a-number", because, "lower the learning rate or mend the records, in a new lock")
 

@@ -15,7 +15,7 @@ PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 PYTEST := $(BIN)/python -m pytest
 QUESTIONS := $(filter-out loadtests/machine.py,$(wildcard loadtests/*.py))
 
-.PHONY: help venv demo up down test test-model test-faults test-tampering test-train train-venv check contracts part11 bench lock tools
+.PHONY: help venv demo demo-train up down test test-model test-faults test-tampering test-train train-venv check contracts part11 bench lock tools
 
 help: ## list the targets
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## */\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -36,6 +36,10 @@ tools:
 demo: $(READY) ## install, start the whole stack on this machine, run real tasks, verify the ledger, stop
 	@$(BIN)/tierproof demo
 
+demo-train: $(READY) ## from records to a signed adapter that answers a task through Triton (makes .venv-train first, unless TIERPROOF_TRAINER_PYTHON is set)
+	@[ -n "$${TIERPROOF_TRAINER_PYTHON:-}" ] || $(MAKE) --no-print-directory train-venv
+	@TIERPROOF_TRAINER_PYTHON=$${TIERPROOF_TRAINER_PYTHON:-$(abspath $(TRAIN_VENV))/bin/python} $(BIN)/tierproof demo-train
+
 up: $(READY) ## start the stack and leave it running
 	@$(BIN)/tierproof up --detach
 
@@ -53,14 +57,15 @@ test-model: $(READY) ## tests that need the prepared language model on the real 
 test-faults: $(READY) ## break every part under load and check the books after each
 	@$(PYTEST) tests/faults
 
-test-train: $(READY) ## real trainings on the real base: refusals, deaths, reproduction (needs make train-venv)
-	@TIERPROOF_TRAINER_PYTHON=$${TIERPROOF_TRAINER_PYTHON:-$(CURDIR)/$(TRAIN_VENV)/bin/python} $(PYTEST) -q -p no:randomly -m train tests/train
+test-train: $(READY) ## real trainings on the real base: refusals, deaths, reproduction (makes .venv-train first, as above)
+	@[ -n "$${TIERPROOF_TRAINER_PYTHON:-}" ] || $(MAKE) --no-print-directory train-venv
+	@TIERPROOF_TRAINER_PYTHON=$${TIERPROOF_TRAINER_PYTHON:-$(abspath $(TRAIN_VENV))/bin/python} $(PYTEST) -q -p no:randomly -m train tests/train
 
 train-venv: $(TRAIN_VENV)/.ready ## make .venv-train, the training environment, by the hashes in infra/locks/train.txt
 
 $(TRAIN_VENV)/.ready: infra/locks/train.txt | tools
 	@[ -x $(TRAIN_VENV)/bin/python ] || $(PYTHON) -m venv $(TRAIN_VENV)
-	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/locks/train.txt
+	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/locks/train.txt || { echo "no training environment: the lock names the build of torch for processors; name the package index that has it in PIP_EXTRA_INDEX_URL"; exit 1; }
 	@touch $@
 
 test-tampering: $(READY) ## 2,000 random tamperings of superusers against one ledger: verification notices every one

@@ -65,7 +65,7 @@ async def run_tasks(stack: Stack, patience: float) -> Shown:
     """Submit every task, play the reviewer, and collect what became of them; raises StepFailed when something never ends."""
     began = time.monotonic()
     async with doors(stack) as (fleet, auditor, reviewer):
-        submitted = [(task, await _submit(fleet, task)) for task in TASKS]
+        submitted = [(task, await submit_task(fleet, task)) for task in TASKS]
         await _poison(fleet.connection)
         until = time.monotonic() + patience
         reviewing = asyncio.create_task(_review(auditor, reviewer, stack.layout.keys / f"{DEMO_REVIEWER}.pem"))
@@ -78,7 +78,7 @@ async def run_tasks(stack: Stack, patience: float) -> Shown:
         dead = await _dead_letters(auditor, until)
         stories = [await auditor.ask(StoryAsked(task_id=each.task_id), Story) for _, each in submitted]
         answered = next((result for result in results if result.answer is not None), results[0])
-        verified = await _verified_offline(fleet, answered, stack)
+        verified = await verified_offline(fleet, answered, stack)
         report = await auditor.ask(VerifyAsked(), VerifyReport, patience)
     seconds = time.monotonic() - began
     bare = await without_adapters(stack, TASKS, patience)
@@ -86,7 +86,8 @@ async def run_tasks(stack: Stack, patience: float) -> Shown:
     return Shown(lines=lines, dead=dead, report=report, verified=verified, bare=bare, seconds=seconds)
 
 
-async def _submit(fleet: tierproof.Fleet, task: DemoTask) -> tierproof.Task:
+async def submit_task(fleet: tierproof.Fleet, task: DemoTask) -> tierproof.Task:
+    """Submit a task as a tenant's program does."""
     return await fleet.submit(
         kind=task.kind,
         safety_class=task.safety_class,
@@ -137,7 +138,8 @@ async def _dead_letters(auditor: Connection, until: float) -> int:
         await asyncio.sleep(LOOK)
 
 
-async def _verified_offline(fleet: tierproof.Fleet, result: tierproof.Result, stack: Stack) -> Verified:
+async def verified_offline(fleet: tierproof.Fleet, result: tierproof.Result, stack: Stack) -> Verified:
+    """Fetch a result's proof, keep both as a file, and verify that file with the trust file alone. Raises ProofError."""
     saved = stack.layout.run / "demo-result.json"
     (await fleet.prove(result)).save(saved)
     return tierproof.Result.load(saved).verify(stack.trust)

@@ -1,5 +1,7 @@
 """One training from lock to signed artifact: admitted, run, signed. What the service does, and what the command line does."""
 
+import contextlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +18,7 @@ from tierproof_trainer import dataset, decide, environment, jobs, learning, prov
 from tierproof_trainer.errors import TrainingRefused
 from tierproof_trainer.settings import TrainerSettings
 
+REFUSED = "refused.json"  # in the job's folder: why its last attempt gave nothing
 WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
 
 
@@ -53,8 +56,12 @@ def train(
         told.append(line)
         learning.refuse_still(told, policy.learning)
 
-    done = jobs.run(lock, ready.inputs, jobs=settings.jobs, limits=policy.limits, tell=heard, stopping=stopping)
-    refuse_unlearned(done, lock, policy)
+    try:
+        done = jobs.run(lock, ready.inputs, jobs=settings.jobs, limits=policy.limits, tell=heard, stopping=stopping)
+        refuse_unlearned(done, lock, policy)
+    except TrainingRefused as refused:
+        _record(refused, jobs.folder_of(lock, settings.jobs))
+        raise
     try:
         folder = provenance.sign(done, lock, ready.found, signer, version("tierproof-trainer"))
     except OSError as error:
@@ -70,6 +77,14 @@ def refuse_unlearned(done: jobs.Trained, lock: TrainLock, policy: TrainingPolicy
     weights = done.artifact / WEIGHTS[lock.decision.kind]
     if lock.decision.kind == "lora":
         learning.refuse_unmoved(tensors.read(weights))
+
+
+def _record(refused: TrainingRefused, folder: Path) -> None:
+    """Write down why a lock gives nothing here, however often it is tried; a full disk is told by the refusal itself."""
+    said = {"code": refused.code, "because": refused.because, "mend": refused.mend}
+    if not refused.again:
+        with contextlib.suppress(OSError):
+            (folder / REFUSED).write_text(json.dumps(said, indent=1) + "\n")
 
 
 def admitted(lock: TrainLock, policy: TrainingPolicy, settings: TrainerSettings, signer: Ed25519Signer) -> Admitted:

@@ -183,7 +183,7 @@ def test_without_a_stack_a_sentence_says_so(tierproof: Tierproof, home: Path, ar
 
 def test_all_commands_that_need_a_stack_are_covered() -> None:
     assert TREE.keys() - NO_STACK.keys() == {
-        *("up", "logs", "doctor", "demo", "result verify"),
+        *("up", "logs", "doctor", "demo", "demo-train", "result verify"),
         *("ledger drill", "ledger restore"),  # they start what they need
         "ledger rotate-key",  # prepares the next start
         *("data build", "data inspect", "data audit", "data records", "data seal"),  # files alone

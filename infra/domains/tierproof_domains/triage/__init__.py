@@ -1,0 +1,110 @@
+"""Domain `triage`: what a request asks for that names no kind, as a router needs to know it before it chooses a tier.
+
+Labels, each as the request itself tells it:
+
+- `kind`: which of the fleet's tasks it is, or `none`: out of the domain (elsewhere.py), at whatever length and in whatever tone.
+  The task's words are prompts of the other domains, as their producers submit them.
+- `risk`: the harm that a failure can do (IEC 62304): C for death or serious injury, B for injury that is not serious, A for none, and
+  where nothing is said.
+- `retrieval`: `yes` where the request says that documents must be read, else `no`.
+- `modality`: `image` where the request comes with a picture, else `text`.
+
+Of a request out of the domain only `kind` is asked: nothing follows from the rest. A task's content has the split that its own domain
+gives it; a topic out of the domain is split by its hash. An unseen item takes its task in unseen words, and each clause beside it from
+the unseen quarter of its bank.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from importlib import import_module
+
+from tierproof_domains.item import Item, Phrasing, Split, canonical
+from tierproof_domains.splitting import Bank, draws
+from tierproof_domains.triage import clauses, elsewhere
+
+KIND = "triage"
+SEED = 1
+KINDS = ("dicom-adjacent", "embedded-fw-c", "reg-doc-drafting")
+NONE = "none"
+LABELS = {"kind": (*KINDS, NONE), "modality": ("image", "text"), "retrieval": ("no", "yes"), "risk": ("A", "B", "C")}
+_OUTSIDE = 0.25
+_LONGEST_TASK = 700  # characters: longer ones are cut by the encoder and tell no more
+_RISKS = {"A": clauses.HARMLESS, "B": clauses.MINOR, "C": clauses.SERIOUS}
+
+
+def items(split: Split, *, seed: int = SEED, most: int) -> Iterator[Item]:
+    """Yield up to `most` items of one split, each prompt once; of the prompts, 8 bytes each are remembered for that."""
+    tasks = {kind: _Tasks(kind, split, seed) for kind in KINDS}
+    asked: set[bytes] = set()
+    for chance, phrasing in draws(KIND, split, seed):
+        if len(asked) >= most:
+            return
+        kind = NONE if chance.random() < _OUTSIDE else chance.choice(KINDS)
+        task = elsewhere.draw(chance, split, phrasing) if kind == NONE else tasks[kind].next(phrasing)
+        prompt, said = _around(task, chance, phrasing)
+        mark = hashlib.sha256(prompt.encode()).digest()[:8]
+        if mark in asked:
+            continue
+        asked.add(mark)
+        labels = {"kind": kind} if kind == NONE else {"kind": kind, **said}
+        yield Item(
+            kind=KIND, split=split, phrasing=phrasing, family=kind, prompt=prompt, inputs={}, answer=canonical(labels)
+        )
+
+
+def check(item: Item, answer: str) -> list[str]:
+    """Return which labels of an answer are missing or wrong; of an item out of the domain only `kind` is looked at."""
+    try:
+        given = json.loads(answer)
+    except ValueError:
+        return ["the text is not JSON"]
+    if not isinstance(given, dict):
+        return ["the JSON value must be an object"]
+    return [
+        f"/{name}: is missing or wrong" for name, label in json.loads(item.answer).items() if given.get(name) != label
+    ]
+
+
+class _Tasks:
+    """The tasks of one kind, in the words of its own domain, by phrasing; repairs are left out."""
+
+    def __init__(self, kind: str, split: Split, seed: int) -> None:
+        module = import_module(f"tierproof_domains.{kind.replace('-', '_')}")
+        self._items: Iterator[Item] = module.items(split, seed=seed, most=10**9)
+        self._waiting: dict[Phrasing, list[str]] = {"seen": [], "unseen": []}
+
+    def next(self, phrasing: Phrasing) -> str:
+        """Return the next task in seen or unseen words."""
+        while not self._waiting[phrasing]:
+            item = next(self._items)
+            if not item.repair_of and len(item.prompt) <= _LONGEST_TASK:
+                self._waiting[item.phrasing].append(item.prompt)
+        return self._waiting[phrasing].pop(0)
+
+
+def _around(task: str, chance: random.Random, phrasing: Phrasing) -> tuple[str, dict[str, str]]:
+    """Return a request with what it says beside its task, in any order, and the labels that follow."""
+    said = {"modality": "text", "retrieval": "no", "risk": "A"}
+    beside: list[str] = []
+
+    def say(bank: Bank) -> None:
+        beside.append(bank.drawn(chance, phrasing))
+
+    risk = chance.choice(("A", "B", "C", None))
+    if risk is not None:
+        said["risk"] = risk
+        say(_RISKS[risk])
+    retrieval = chance.choice(("yes", "yes", "no", None, None))
+    if retrieval is not None:
+        said["retrieval"] = retrieval
+        say(clauses.LOOK_UP if retrieval == "yes" else clauses.ALL_HERE)
+    modality = chance.choice(("image", "image", "text", None, None))
+    if modality is not None:
+        said["modality"] = modality
+        say(clauses.PICTURE if modality == "image" else clauses.PLAIN)
+    chance.shuffle(beside)
+    before = chance.randint(0, len(beside))
+    opening = clauses.OPENING.any_drawn(chance, phrasing) if chance.random() < 0.4 else ""  # noqa: PLR2004 - a taste
+    return opening + " ".join([*beside[:before], task, *beside[before:]]), said

@@ -84,9 +84,10 @@ def command(environment: dict[str, str], module: str, *arguments: str) -> subpro
     )
 
 
-@contextlib.contextmanager
-def witnessed(environment: dict[str, str], folder: Path, name: str, *coming: VerifierKey) -> Iterator[dict[str, str]]:
-    """Run a witness of the log, of its coming keys as well, and trust it; yield what the ledger is told."""
+def witness_beside(
+    environment: dict[str, str], folder: Path, name: str, *coming: VerifierKey
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Prepare a witness of the log, of its coming keys as well, and trust it; return what it is told, and what the ledger is told."""
     (port,), own = free_ports(1), folder / "witness"
     own.mkdir()
     before = Trust.from_json((folder / "trust.json").read_text())
@@ -110,17 +111,24 @@ def witnessed(environment: dict[str, str], folder: Path, name: str, *coming: Ver
         reviewers=before.reviewers,
     )
     (folder / "trust.json").write_text(believed.to_json())
+    return told, environment | {
+        f"{OWN}MIRROR": str(folder / "mirror"),
+        f"{OWN}WITNESS_POLICY": str(folder / "policy"),
+        f"{OWN}LOG_PQ_KEY_FILE": str(folder / "log-mldsa.pem"),
+    }
+
+
+@contextlib.contextmanager
+def witnessed(environment: dict[str, str], folder: Path, name: str, *coming: VerifierKey) -> Iterator[dict[str, str]]:
+    """Run a witness of the log, of its coming keys as well, and trust it; yield what the ledger is told."""
+    told, known = witness_beside(environment, folder, name, *coming)
     with process("tierproof_witness", told, folder / "witness.log"):
-        yield environment | {
-            f"{OWN}MIRROR": str(folder / "mirror"),
-            f"{OWN}WITNESS_POLICY": str(folder / "policy"),
-            f"{OWN}LOG_PQ_KEY_FILE": str(folder / "log-mldsa.pem"),
-        }
+        yield known
 
 
 @contextlib.contextmanager
 def stamped(environment: dict[str, str], folder: Path) -> Iterator[dict[str, str]]:
-    """Run a time-stamping authority; yield what the ledger is told, which has a checkpoint stamped every second."""
+    """Run a time-stamping authority; yield what the ledger is told, which has checkpoints stamped all the time."""
     (port,) = free_ports(1)
     files = {name: folder / f"tsa.{name.lower()}" for name in ("KEY_FILE", "CERTIFICATE_FILE", "STATE_FILE")}
     making = Making(name="tests", days=1, at=datetime.now(UTC))
@@ -130,7 +138,7 @@ def stamped(environment: dict[str, str], folder: Path) -> Iterator[dict[str, str
         yield environment | {
             f"{OWN}TSA_URL": f"http://127.0.0.1:{port}/",
             f"{OWN}TSA_CERTIFICATES": str(files["CERTIFICATE_FILE"]),
-            f"{OWN}STAMP_MINUTES": str(1 / 60),
+            f"{OWN}STAMP_MINUTES": str(0.3 / 60),
         }
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tierproof_trainer import lock_file, provenance, reproduce, training
 from tierproof_trainer.errors import TrainingRefused
 from typer.testing import CliRunner
 
-from tests.train.conftest import Bench, completions
+from tests.train.conftest import ROOT, Bench, completions
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(600)]
 
@@ -120,3 +121,24 @@ def test_a_training_that_moves_nothing_is_refused_and_that_is_written_down(bench
     assert (
         sum(json.loads(line).get("began", False) for line in (folder / "progress.jsonl").read_text().splitlines()) == 1
     )
+
+
+def test_without_a_gpu_a_base_in_4_bits_is_refused_and_the_interface_is_the_documented_one(bench: Bench) -> None:
+    """The branch is not run on a GPU here: held are the refusal, and that the libraries take what it passes to them."""
+    program = (
+        "import inspect, pathlib, torch\n"
+        "from peft import prepare_model_for_kbit_training as prepare\n"
+        "from transformers import BitsAndBytesConfig\n"
+        "from tierproof_trainer.stages import base, job\n"
+        "wanted = {'load_in_4bit', 'bnb_4bit_quant_type', 'bnb_4bit_use_double_quant', 'bnb_4bit_compute_dtype'}\n"
+        "assert wanted <= inspect.signature(BitsAndBytesConfig.__init__).parameters.keys()\n"
+        "assert 'use_gradient_checkpointing' in inspect.signature(prepare).parameters\n"
+        "try:\n    base.loaded_in_4_bits(pathlib.Path('base'))\n"
+        "except job.StageFailed as refused:\n    print('GPU' if torch.cuda.is_available() else refused.code)\n"
+    )
+    told = subprocess.run(
+        [str(bench.settings.python), "-c", program],
+        env={"PYTHONPATH": str(ROOT / "services" / "trainer"), "PATH": os.environ["PATH"]},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.stdout.split() in (["another-environment"], ["GPU"]), told.stderr

@@ -33,9 +33,9 @@ TRACES = Recipe(
     kind="reg-doc-drafting",
     family="trace",
     name="traces",
-    lessons=320,
+    lessons=200,
     sealed=40,
-    changes=("hyperparameters.longest_tokens=256", "hyperparameters.warmup_steps=4"),
+    changes=("hyperparameters.longest_tokens=256", "hyperparameters.warmup_steps=4", "hyperparameters.batch=4"),
 )
 MARK = "made-by-demo-train"  # a folder without it is somebody's, and is left alone
 STACK = "stack"
@@ -45,7 +45,7 @@ WRITABLE = 0o700
 def demo_train(
     home: Annotated[Path, typer.Option("--home", help="Folder of the run, made anew.")] = Path(".tierproof-train"),
     *,
-    asked: Annotated[int, typer.Option("--ask", help="Sealed items to ask.", min=1)] = 24,
+    asked: Annotated[int, typer.Option("--ask", help="Sealed items to ask.", min=1)] = 16,
     lessons: Annotated[int, typer.Option("--lessons", help="Records to learn from.", min=8)] = TRACES.lessons,
     patience: Annotated[float, typer.Option("--patience", help="Seconds to wait for all tasks.", min=1)] = 240.0,
     to_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,

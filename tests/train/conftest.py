@@ -3,6 +3,7 @@
 bench          everything that a training needs, in a folder of its own; `bench.lock(...)` writes a lock, `bench.train(lock)` runs it
 """
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from tierproof_curator import decide as curating
 from tierproof_curator import ngrams, snapshot
 from tierproof_curator.records import LABELS, Record
 from tierproof_proofs.keys import load_or_create_key
-from tierproof_trainer import locking, training
+from tierproof_trainer import environment, locking, training
 from tierproof_trainer.settings import TrainerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +97,14 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of converted bases: one for all tests, or the one that the environment names."""
     named = os.environ.get("TIERPROOF_TRAINER_BASES")
     return Path(named) if named else tmp_path_factory.mktemp("bases")
+
+
+ASKED_ONCE = functools.cache(environment.described)  # it imports torch to ask, some seconds each time
+
+
+@pytest.fixture(autouse=True)
+def _environment_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "described", ASKED_ONCE)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tierproof_trainer.errors import TrainingRefused
 from tests.train.conftest import EXAM_CODE, Bench, completions, preferences
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(600)]
-FRESH_RUNS = int(os.environ.get("TIERPROOF_FRESH_RUNS", "5"))
+FRESH_RUNS = int(os.environ.get("TIERPROOF_FRESH_RUNS", "3"))  # five are in loadtests/train_reproduction.py
 
 
 def code_of(work: Callable[[], Any]) -> str:

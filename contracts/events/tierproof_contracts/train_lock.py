@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from tierproof_contracts.documents import Document, Strict
 from tierproof_contracts.ids import Decimal, Digest
 
-Stage = Literal["dapt", "sft", "dpo", "orpo", "task-lora"]
+Stage = Literal["dapt", "sft", "dpo", "orpo", "task-lora", "heads"]
 ArtifactName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 LARGEST_SEED = 2**32 - 1
 Fraction = Annotated[Decimal, BeforeValidator(lambda said: str(said) if type(said) is int else said)]
@@ -43,9 +43,12 @@ class LockedDataset(Strict):
 
 
 class Decision(Strict):
-    """LoRA or all weights (S4.2-rule): the latter makes a derived base of its own and says why a LoRA would not do."""
+    """LoRA or all weights (S4.2-rule): the latter makes a derived base of its own and says why a LoRA would not do.
 
-    kind: Literal["lora", "full"]
+    A classifier's `heads` leave their encoder as it is, and are neither.
+    """
+
+    kind: Literal["lora", "full", "heads"]
     justification: str = Field(max_length=2000)
     derived_base: ArtifactName | None = None
 
@@ -53,8 +56,8 @@ class Decision(Strict):
     def _full_is_justified(self) -> "Decision":
         if self.kind == "full" and not (self.justification.strip() and self.derived_base):
             raise ValueError("a full fine-tune needs `justification` and the name of its `derived_base`")
-        if self.kind == "lora" and self.derived_base:
-            raise ValueError("a LoRA has no derived_base")
+        if self.kind != "full" and self.derived_base:
+            raise ValueError("only a full fine-tune has a derived_base")
         return self
 
 
@@ -66,6 +69,14 @@ class LoraShape(Strict):
     dropout: Fraction
     targets: tuple[str, ...] = Field(min_length=1)
     quantized: bool = False
+
+
+class HeadsShape(Strict):
+    """Heads on a frozen encoder, each with so many `units` on its token states; `calibration_percent` of the records only calibrate."""
+
+    units: int = Field(ge=1, le=1024)
+    dropout: Fraction
+    calibration_percent: int = Field(ge=1, le=50)
 
 
 class Hyperparameters(Strict):
@@ -144,6 +155,7 @@ class TrainLock(Document):
     dataset: LockedDataset
     decision: Decision
     lora: LoraShape | None = None
+    heads: HeadsShape | None = None
     hyperparameters: Hyperparameters
     seeds: Seeds
     environment: Environment
@@ -154,6 +166,8 @@ class TrainLock(Document):
     def _parts_agree(self) -> "TrainLock":
         if (self.decision.kind == "lora") != (self.lora is not None):
             raise ValueError("lora: a LoRA has a shape, a full fine-tune has none")
+        if not (self.stage == "heads") == (self.decision.kind == "heads") == (self.heads is not None):
+            raise ValueError("heads: the stage, the decision and the shape belong together")
         if (self.stage in {"dpo", "orpo"}) != (self.hyperparameters.beta is not None):
             raise ValueError("hyperparameters.beta: DPO and ORPO need it, other stages have none")
         if self.stage == "task-lora" and self.decision.kind != "lora":

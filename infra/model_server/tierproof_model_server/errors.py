@@ -32,6 +32,13 @@ class PreparedBaseDamaged(ModelServerError):
         super().__init__(f"{path} is not the file that was prepared; delete its folder and prepare again")
 
 
+class TriageHeadsDamaged(ModelServerError):
+    """The file of the triage heads is not whole, or is something else."""
+
+    def __init__(self, *, path: Path) -> None:
+        super().__init__(f"{path} holds no triage heads; fetch the delivered file again")
+
+
 class RequestRefused(ModelServerError):
     """A request that the engine never sees, because it is wrong as it stands."""
 

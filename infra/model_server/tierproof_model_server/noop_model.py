@@ -1,35 +1,15 @@
 """A model without weights, for load tests of everything around it: same tensors, and the answer stands in the prompt."""
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
 from tierproof_model_server.errors import ModelServerError
-from tierproof_model_server.generation import Finish, Generated
+from tierproof_model_server.generation import Generated
+from tierproof_model_server.noop_answers import TRIAGE, answer_in, lines, reading_in, said
 from tierproof_model_server.settings import EngineSettings
 from tierproof_model_server.wire import Responses, generation_of, parameters_of
-
-ANSWER = re.compile(r"^<<<ANSWER\n(.*?)\n?^ANSWER>>>", re.DOTALL | re.MULTILINE)
-WORD = re.compile(r"\s*\S+|\s+$")
-
-
-def answer_in(prompt: str) -> str:
-    """Return the text between the lines <<<ANSWER and ANSWER>>>, or else the last line."""
-    marked = ANSWER.search(prompt)
-    return marked.group(1) if marked else (prompt.strip().splitlines() or [""])[-1]
-
-
-def said(prompt: str, most_tokens: int) -> tuple[tuple[str, ...], Finish]:
-    """Return the answer's words, which are its tokens, and how it ends."""
-    words = WORD.findall(answer_in(prompt))
-    return tuple(words[:most_tokens]), "stop" if len(words) <= most_tokens else "length"
-
-
-def lines(words: Sequence[str]) -> Iterator[str]:
-    """Yield the deltas: a line each."""
-    yield from re.findall(r"[^\n]*\n|[^\n]+", "".join(words))
 
 
 class TritonPythonModel:
@@ -40,6 +20,7 @@ class TritonPythonModel:
         given = parameters_of(args["model_config"])
         self._settings = EngineSettings(**json.loads(given["engine_settings"]))
         self._cap = int(given["most_output_tokens"])
+        self._answer = reading_in if json.loads(args["model_config"])["name"] == TRIAGE else answer_in
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Answer at once."""
@@ -50,7 +31,7 @@ class TritonPythonModel:
             except ModelServerError as refused:
                 responses.failed(refused)
                 continue
-            words, finish = said(asked.prompt, min(asked.most_tokens, self._cap))
+            words, finish = said(self._answer(asked.prompt), min(asked.most_tokens, self._cap))
             *first, rest = list(lines(words)) or [""]
             if asked.streaming:
                 for delta in first:

@@ -1,5 +1,6 @@
 """Triton's model repository, written from a layout: one folder with config.pbtxt and 1/model.py for each model."""
 
+import importlib.metadata
 import json
 import shutil
 import tempfile
@@ -7,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tierproof_model_server import digests
+from tierproof_model_server.encoder_files import VOCABULARY, encoder_folder
+from tierproof_model_server.encoder_files import WEIGHTS as ENCODER_WEIGHTS
 from tierproof_model_server.errors import PreparationRefused
 from tierproof_model_server.prepare import PreparedBase, verified_base, versions
 from tierproof_model_server.settings import EngineSettings, ModelServerLayout, TierSettings
 from tierproof_model_server.tensors import INPUTS, OUTPUTS, Tensor
 
-BASE = "tier_base"
+BASE, TRIAGE = "tier_base", "triage"
 NOTE = "S, M and L share one 135M stand-in (SmolLM2-135M-Instruct); no GPU engine runs here"
 
 
@@ -62,19 +65,54 @@ def reported(layout: ModelServerLayout) -> dict[str, str]:
     }
 
 
+def reported_of_triage(layout: ModelServerLayout) -> dict[str, str]:
+    """Return the digests that the model `triage` reports: encoder and heads together, vocabulary, settings and versions."""
+    if layout.engine == "noop" or layout.heads is None:
+        return reported(layout)
+    encoder = encoder_folder()
+    files = {name: digests.of_file(encoder / name) for name in (ENCODER_WEIGHTS, VOCABULARY)}
+    weights = {ENCODER_WEIGHTS: files[ENCODER_WEIGHTS], layout.heads.name: digests.of_file(layout.heads)}
+    return {
+        "engine": layout.engine,
+        "decode_mode": "reproducible",
+        "weights_digest": digests.of_listing(weights, weights),
+        "tokenizer_digest": files[VOCABULARY],
+        "engine_digest": engine_digest(layout.settings, triage_versions()),
+    }
+
+
+def triage_versions() -> dict[str, str]:
+    """Return the versions of the packages on which a reading depends."""
+    return {name: importlib.metadata.version(name) for name in ("openvino", "tokenizers", "numpy")}
+
+
+def _triage(layout: ModelServerLayout) -> dict[str, tuple[str, dict[str, str]]]:
+    """Return the model `triage` where there is one."""
+    whole = TierSettings(name=TRIAGE, most_output_tokens=layout.settings.most_output_tokens)
+    facts = reported_of_triage(layout) | _limits(whole, layout)
+    facts["engine_settings"] = json.dumps(layout.settings.as_facts(), sort_keys=True)
+    if layout.engine == "noop":
+        return {TRIAGE: ("noop_model", facts)}
+    if layout.heads is None:
+        return {}
+    places = {"encoder": str(encoder_folder().absolute()), "heads": str(layout.heads.absolute())}
+    return {TRIAGE: ("triage_model", facts | places)}
+
+
 def _models(layout: ModelServerLayout) -> dict[str, tuple[str, dict[str, str]]]:
     """Return each model's module and parameters."""
     shared = reported(layout) | {"engine_settings": json.dumps(layout.settings.as_facts(), sort_keys=True)}
     whole = TierSettings(name=BASE, most_output_tokens=layout.settings.most_output_tokens)
     if layout.engine == "noop":
-        return {tier.name: ("noop_model", shared | _limits(tier, layout)) for tier in (whole, *layout.tiers)}
+        thin = {tier.name: ("noop_model", shared | _limits(tier, layout)) for tier in (whole, *layout.tiers)}
+        return thin | _triage(layout)
     base = shared | {
         "base": str(_base_of(layout).folder.absolute()),
         "adapters": str(layout.adapters.absolute()),
         "scratch": str((layout.home / "adapter-copies").absolute()),
     }
     tiers = {tier.name: ("tier_model", shared | _limits(tier, layout)) for tier in layout.tiers}
-    return {BASE: ("base_model", base | _limits(whole, layout)), **tiers}
+    return {BASE: ("base_model", base | _limits(whole, layout)), **tiers, **_triage(layout)}
 
 
 def _limits(tier: TierSettings, layout: ModelServerLayout) -> dict[str, str]:

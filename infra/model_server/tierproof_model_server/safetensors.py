@@ -1,6 +1,6 @@
 """Safetensors files by hand: 8 bytes of header length, a JSON header, the tensors one after another.
 
-Source: the safetensors format description of Hugging Face. Only what LoRA adapters need: F32, F16 and BF16 sizes, no gaps.
+Source: the safetensors format description of Hugging Face. Only what adapters and the encoder need: few types, no gaps.
 """
 
 import json
@@ -8,11 +8,12 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-BYTES_OF = {"F32": 4, "F16": 2, "BF16": 2}
+BYTES_OF = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8}
 _LENGTH = 8
 
 
@@ -42,13 +43,13 @@ def encode(tensors: Mapping[str, npt.NDArray[np.float32]], facts: Mapping[str, s
     return struct.pack("<Q", len(text)) + text + b"".join(chunks)
 
 
-def decode_header(content: bytes) -> Header:
+def decode_header(content: bytes | npt.NDArray[np.uint8]) -> Header:
     """Read the header and hold the file's length against it; raises Unreadable for a cut or padded file."""
     if len(content) < _LENGTH:
         raise Unreadable("shorter than its header length")
-    (length,) = struct.unpack("<Q", content[:_LENGTH])
+    (length,) = struct.unpack("<Q", bytes(content[:_LENGTH]))
     try:
-        header = json.loads(content[_LENGTH : _LENGTH + length])
+        header = json.loads(bytes(content[_LENGTH : _LENGTH + length]))
         facts = header.pop("__metadata__", {})
         shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
         spans = sorted(
@@ -64,3 +65,19 @@ def decode_header(content: bytes) -> Header:
     if _LENGTH + length + end != len(content):
         raise Unreadable(f"{len(content)} bytes where the header promises {_LENGTH + length + end}")
     return Header(shapes=shapes, facts=facts)
+
+
+def floats_in(path: Path) -> tuple[dict[str, npt.NDArray[np.float32]], Mapping[str, str]]:
+    """Return the F32 tensors of a file by name, mapped and not copied, and its free facts. Raises OSError and Unreadable."""
+    content = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
+    facts = decode_header(content).facts
+    begin = _LENGTH + int.from_bytes(content[:_LENGTH].tobytes(), "little")
+    header = json.loads(content[_LENGTH:begin].tobytes())
+    header.pop("__metadata__", None)
+    return {
+        name: content[begin + about["data_offsets"][0] : begin + about["data_offsets"][1]]
+        .view("<f4")
+        .reshape(about["shape"])
+        for name, about in header.items()
+        if about["dtype"] == "F32"
+    }, facts

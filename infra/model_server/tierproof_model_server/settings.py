@@ -56,12 +56,14 @@ class ModelServerLayout:
     """Where a model repository is written and what stands in it.
 
     home: the server's own folder (repository, backends, log, private copies of adapters); base: the folder of the prepared base, not
-    needed for the no-op engine; adapters: the folder below which every lora_path must lie.
+    needed for the no-op engine; adapters: the folder below which every lora_path must lie; heads: the file of the triage heads, without
+    which there is no model `triage` (the no-op engine needs none).
     """
 
     home: Path
     adapters: Path
     base: Path | None = None
+    heads: Path | None = None
     engine: EngineKind = "openvino"
     settings: EngineSettings = field(default_factory=EngineSettings)
     tiers: tuple[TierSettings, ...] = TIERS

@@ -1,9 +1,11 @@
 """From task items to records and sealed sets: what the domains of this repository deliver."""
 
 import hashlib
+import json
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tierproof_domains.item import Item, item_from
 
@@ -12,6 +14,7 @@ from tierproof_curator.errors import RecordRefused
 from tierproof_curator.records import LineLimits, Record, lines_of
 
 GENERATED, LICENCE = "synthetic-verified", "Apache-2.0"
+LABELLED = "triage"
 
 
 def items_of(path: Path, limits: LineLimits) -> Iterator[Item]:
@@ -35,11 +38,17 @@ def lessons_of(path: Path, limits: LineLimits) -> Iterator[Record]:
 
 
 def record_of_item(item: Item) -> Record:
-    """Return an item as a record to learn from. Its generator has shown that the answer is right."""
-    return Record(
-        id=item.id, kind=item.kind, label="synthetic-verified", licence=LICENCE,
-        source=f"tierproof-domains/{item.kind}/{item.family}", prompt=item.prompt, completion=item.answer,
-    )  # fmt: skip
+    """Return an item as a record to learn from. Its generator has shown that the answer is right.
+
+    What triage answers are labels, for a classifier to learn.
+    """
+    lesson: dict[str, Any] = (
+        {"text": item.prompt, "labels": json.loads(item.answer)}
+        if item.kind == LABELLED
+        else {"prompt": item.prompt, "completion": item.answer}
+    )
+    source = f"tierproof-domains/{item.kind}/{item.family}"
+    return Record(id=item.id, kind=item.kind, label="synthetic-verified", licence=LICENCE, source=source, **lesson)
 
 
 def seal(name: str, items: Iterable[Item], measure: ngrams.Measure, key: bytes | None = None) -> bytes:

@@ -48,7 +48,7 @@ def lock_command(
     snapshot: Annotated[Path, typer.Argument(help="Folder of a snapshot, as `tierproof data build` printed it.")],
     to: Annotated[Path, typer.Option("--to", help="Lock file to write.")] = Path("train-lock.yaml"),
     name: Annotated[str, typer.Option("--name", help="Name of the adapter.")] = "adapter",
-    stage: Annotated[str, typer.Option("--stage", help="dapt, sft, dpo, orpo or task-lora.")] = "task-lora",
+    stage: Annotated[str, typer.Option("--stage", help="dapt, sft, dpo, orpo, task-lora or heads.")] = "task-lora",
     base: Annotated[str, typer.Option("--base", help="An approved base.")] = "SmolLM2-135M-Instruct",
     suite: Annotated[str, typer.Option("--suite", help="The suite that will judge.")] = "embedded-fw-c-1",
     begin_from: Annotated[Path | None, typer.Option("--from", help="Signed artifact of the stage before.")] = None,

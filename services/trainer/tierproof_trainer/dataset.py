@@ -22,6 +22,7 @@ FORMS: Mapping[Stage, frozenset[str]] = {
     "dapt": frozenset({"text"}),
     "sft": frozenset({"prompt", "completion"}),
     "task-lora": frozenset({"prompt", "completion"}),
+    "heads": frozenset({"text", "labels"}),
     "dpo": frozenset({"prompt", "chosen", "rejected"}),
     "orpo": frozenset({"prompt", "chosen", "rejected"}),
 }

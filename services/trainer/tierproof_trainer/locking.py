@@ -67,8 +67,7 @@ def locked(folder: Path, wanted: Wanted, policy: TrainingPolicy, settings: Train
         "stage": wanted.stage,
         "parent": parent,
         "dataset": {"uid": facts.uid, "statement": facts.statement},
-        "decision": default["decision"],
-        "lora": default["lora"],
+        **_shape(wanted.stage, default),
         "hyperparameters": hyperparameters,
         "seeds": default["seeds"],
         "environment": environment.described(settings.python.absolute(), default["threads"]).model_dump(),
@@ -94,6 +93,13 @@ def changes(texts: list[str]) -> dict[str, Any]:
             parsed = value
         found[name.strip()] = parsed
     return found
+
+
+def _shape(stage: Stage, default: dict[str, Any]) -> dict[str, Any]:
+    """Return what is trained: a LoRA by default, or a classifier's heads."""
+    if stage == "heads":
+        return {"decision": {"kind": "heads", "justification": ""}, "heads": default["heads"]}
+    return {"decision": default["decision"], "lora": default["lora"]}
 
 
 def _changed(said: dict[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:

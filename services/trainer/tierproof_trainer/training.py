@@ -19,7 +19,7 @@ from tierproof_trainer.errors import TrainingRefused
 from tierproof_trainer.settings import TrainerSettings
 
 REFUSED = "refused.json"  # in the job's folder: why its last attempt gave nothing
-WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
+WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors", "heads": "heads.safetensors"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def admitted(lock: TrainLock, policy: TrainingPolicy, settings: TrainerSettings,
     dataset.refuse_poison(snapshot, lock.stage)
     inputs = jobs.Inputs(
         python=settings.python.absolute(),
-        weights=settings.weights.absolute(),
+        weights=(settings.encoder if lock.stage == "heads" else settings.weights).absolute(),
         records=(snapshot / snapshots.RECORDS).absolute(),
         begin_from=begin_from,
         bases=settings.bases.absolute(),

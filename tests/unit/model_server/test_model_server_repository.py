@@ -26,7 +26,13 @@ def test_each_tier_has_its_own_cap(layout: ModelServerLayout) -> None:
         )
         for folder in repository.iterdir()
     }
-    assert caps == {"tier_s": ["128"], "tier_m": ["256"], "tier_l": ["512"], "tier_base": ["1024"]}
+    assert caps == {
+        "tier_s": ["128"],
+        "tier_m": ["256"],
+        "tier_l": ["512"],
+        "tier_base": ["1024"],
+        "triage": ["1024"],
+    }
 
 
 def test_repository_is_written_anew(layout: ModelServerLayout) -> None:

@@ -2,14 +2,14 @@
 
 Labels, each as the request itself tells it:
 
-- `kind`: which of the fleet's tasks it is, or `none`: out of the domain (elsewhere.py), at whatever length and in whatever tone.
-  The task's words are prompts of the other domains, as their producers submit them.
+- `out_of_domain`: `yes` for what is none of the fleet's business (elsewhere.py), at whatever length and in whatever tone.
+- `kind`: which of the fleet's tasks it is. The task's words are prompts of the other domains, as their producers submit them.
 - `risk`: the harm that a failure can do (IEC 62304): C for death or serious injury, B for injury that is not serious, A for none, and
   where nothing is said.
 - `retrieval`: `yes` where the request says that documents must be read, else `no`.
 - `modality`: `image` where the request comes with a picture, else `text`.
 
-Of a request out of the domain only `kind` is asked: nothing follows from the rest. A task's content has the split that its own domain
+Of a request out of the domain nothing else is asked. A task's content has the split that its own domain
 gives it; a topic out of the domain is split by its hash. An unseen item takes its task in unseen words, and each clause beside it from
 the unseen quarter of its bank.
 """
@@ -27,9 +27,15 @@ from tierproof_domains.triage import clauses, elsewhere
 KIND = "triage"
 SEED = 1
 KINDS = ("dicom-adjacent", "embedded-fw-c", "reg-doc-drafting")
-NONE = "none"
-LABELS = {"kind": (*KINDS, NONE), "modality": ("image", "text"), "retrieval": ("no", "yes"), "risk": ("A", "B", "C")}
-_OUTSIDE = 0.25
+OUTSIDE = "elsewhere"
+LABELS = {
+    "out_of_domain": ("no", "yes"),
+    "kind": KINDS,
+    "modality": ("image", "text"),
+    "retrieval": ("no", "yes"),
+    "risk": ("A", "B", "C"),
+}
+_OUTSIDE_SHARE = 0.25
 _LONGEST_TASK = 700  # characters: longer ones are cut by the encoder and tell no more
 _RISKS = {"A": clauses.HARMLESS, "B": clauses.MINOR, "C": clauses.SERIOUS}
 
@@ -41,21 +47,21 @@ def items(split: Split, *, seed: int = SEED, most: int) -> Iterator[Item]:
     for chance, phrasing in draws(KIND, split, seed):
         if len(asked) >= most:
             return
-        kind = NONE if chance.random() < _OUTSIDE else chance.choice(KINDS)
-        task = elsewhere.draw(chance, split, phrasing) if kind == NONE else tasks[kind].next(phrasing)
+        kind = OUTSIDE if chance.random() < _OUTSIDE_SHARE else chance.choice(KINDS)
+        task = elsewhere.draw(chance, split, phrasing) if kind == OUTSIDE else tasks[kind].next(phrasing)
         prompt, said = _around(task, chance, phrasing)
         mark = hashlib.sha256(prompt.encode()).digest()[:8]
         if mark in asked:
             continue
         asked.add(mark)
-        labels = {"kind": kind} if kind == NONE else {"kind": kind, **said}
+        labels = {"out_of_domain": "yes"} if kind == OUTSIDE else {"out_of_domain": "no", "kind": kind, **said}
         yield Item(
             kind=KIND, split=split, phrasing=phrasing, family=kind, prompt=prompt, inputs={}, answer=canonical(labels)
         )
 
 
 def check(item: Item, answer: str) -> list[str]:
-    """Return which labels of an answer are missing or wrong; of an item out of the domain only `kind` is looked at."""
+    """Return which labels of an answer are missing or wrong; of a request out of the domain only that is looked at."""
     try:
         given = json.loads(answer)
     except ValueError:

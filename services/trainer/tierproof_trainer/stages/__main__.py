@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries are imported: a training asks no network
@@ -21,9 +22,10 @@ def main() -> int:
     asked = jobs.read(folder)
     jobs.tell(folder, {"stage": asked.lock["stage"], "began": True, "pid": os.getpid()})
     try:
-        from tierproof_trainer.stages.run import run  # noqa: PLC0415 - torch is imported once the job is known to be readable
-
-        jobs.end(folder, run(asked))
+        stage = (
+            "heads" if asked.lock["stage"] == "heads" else "run"
+        )  # torch is imported once the job is known to be readable
+        jobs.end(folder, import_module(f"tierproof_trainer.stages.{stage}").run(asked))
     except StageFailed as failed:
         jobs.end(folder, {"ended": "failed", "code": failed.code, "because": failed.because, "mend": failed.mend})
         return FAILED

@@ -16,6 +16,7 @@ from tierproof_trainer.stages.job import Job, StageFailed
 
 LENGTH = struct.Struct("<Q")
 WEIGHTS, CONFIG, FULL = "adapter_model.safetensors", "adapter_config.json", "model.safetensors"
+HEADS = "heads.safetensors"
 
 
 def save_adapter(model: Any, job: Job) -> list[Path]:  # noqa: ANN401 - a model of PEFT
@@ -44,6 +45,13 @@ def save_adapter(model: Any, job: Job) -> list[Path]:  # noqa: ANN401 - a model 
     fresh = _fresh(job, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
     _save(tensors, fresh / WEIGHTS, about)
     (fresh / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    return _published(fresh, job)
+
+
+def save_heads(tensors: dict[str, Any], facts: dict[str, str], job: Job) -> list[Path]:
+    """Write a classifier's heads; the facts say which classes they tell apart and which encoder they stand on."""
+    fresh = _fresh(job, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
+    _save({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh / HEADS, facts)
     return _published(fresh, job)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, get_args
 
-from tierproof_domains import embedded_fw_c, reg_doc_drafting
+from tierproof_domains import dicom_adjacent, embedded_fw_c, reg_doc_drafting
 from tierproof_domains.item import Item
 
 SafetyClass = Literal["A", "B", "C"]
@@ -41,22 +41,6 @@ def _sealed(items: Iterator[Item]) -> Iterator[DemoTask]:
         )
 
 
-def _dicom(title: str, safety_class: SafetyClass, attribute: str, representations: list[str]) -> DemoTask:
-    schema = {
-        "type": "object",
-        "properties": {"vr": {"enum": representations}},
-        "required": ["vr"],
-        "additionalProperties": False,
-    }
-    return DemoTask(
-        title=title,
-        kind="dicom-adjacent",
-        safety_class=safety_class,
-        prompt=f"DICOM: what is the value representation (VR) of the attribute {attribute}? Answer as JSON with the field vr.",
-        inputs={"question": json.dumps({"attribute": attribute, "fields": ["vr"]}), "schema": json.dumps(schema)},
-    )
-
-
 def _beyond(title: str, safety_class: SafetyClass, prototype: str, wish: str, body: str) -> DemoTask:
     """Return a task that no adapter has learned: its wrong answers must not get through."""
     name = prototype.split()[1].partition("(")[0]
@@ -79,14 +63,11 @@ _DIGITS = "uint32_t s = 0; while (x != 0) { s += x % 10U; x /= 10U; } return (ui
 TASKS: tuple[DemoTask, ...] = (
     *_sealed(reg_doc_drafting.items("sealed", most=OF_EACH)),
     *_sealed(embedded_fw_c.items("sealed", most=OF_EACH)),
+    *_sealed(dicom_adjacent.items("sealed", most=OF_EACH)),
     _beyond(
         "square root", "B", "uint16_t isqrt(uint32_t x)", "return the integer square root of x, rounded down.", _ROOT
     ),
     _beyond("digit sum", "A", "uint16_t digit_sum(uint32_t x)", "add up the decimal digits of x.", _DIGITS),
-    _dicom("patient name", "A", "PatientName", ["PN", "DS"]),
-    _dicom("birth date", "A", "PatientBirthDate", ["DA", "TM", "PN"]),
-    _dicom("study uid", "B", "StudyInstanceUID", ["UI", "LO"]),
-    _dicom("patient id", "C", "PatientID", ["LO", "DS"]),
     DemoTask(
         title="kind without policy",
         kind="marketing-copy",

@@ -62,7 +62,8 @@ def other_user(inputs: jobs.Inputs) -> int | None:
     """Return a user to train as who is not this one: None unless we may choose, and they can read all that training needs."""
     if os.geteuid() != 0:
         return None
-    needed = (inputs.python, inputs.weights, inputs.records, inputs.bases, Path(__file__))
+    bases = sorted(inputs.bases.rglob("*"))
+    needed = (inputs.python, inputs.weights, inputs.records, inputs.bases, *bases, Path(__file__))
     argv = [str(inputs.python), "-c", "import os, sys; sys.exit(not all(os.access(p, os.R_OK) for p in sys.argv[1:]))"]
     try:
         asked = subprocess.run(

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from tierproof_trainer.stages.job import StageFailed
 
+READABLE = 0o644
 CONVERTED = "fp32-1"  # the form of a converted base; raise it when the conversion changes
 
 
@@ -55,6 +56,8 @@ def _convert(weights: Path, into: Path) -> None:
     plain.load_state_dict(quantised.state_dict())
     plain.save_pretrained(into)
     tokenizer.save_pretrained(into)
+    for path in into.iterdir():
+        path.chmod(READABLE)  # safetensors writes files that their maker alone can read
 
 
 def loaded(folder: Path) -> tuple[Any, Any]:

@@ -18,7 +18,8 @@ from tierproof_contracts.documents import FleetManifest, RoutingPolicy
 from tierproof_contracts.inference import FailureCode, NotCompleted
 from tierproof_contracts.slip import Attempt, Slip
 from tierproof_contracts.verification import CheckReport, Finding, NotPassed, Passed
-from tierproof_router.decide import Ask, Step, admit, after_failure, after_verdict
+from tierproof_router.choices import Ask, Step
+from tierproof_router.decide import admit, after_failure, after_verdict
 
 TARGET_P99_MS = 1.0
 SEED = 20

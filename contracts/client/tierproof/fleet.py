@@ -18,7 +18,7 @@ from tierproof_contracts import subjects
 from tierproof_contracts.catalogue import read_event, schema_name
 from tierproof_contracts.envelope import Envelope
 from tierproof_contracts.errors import ContractError, explain_validation
-from tierproof_contracts.ids import task_id_of, written
+from tierproof_contracts.ids import UNDECLARED, task_id_of, written
 from tierproof_contracts.task import TaskSubmittedV1
 from tierproof_contracts.text import LARGEST_INLINE, Text
 
@@ -73,9 +73,9 @@ class Fleet:
     async def submit(
         self,
         *,
-        kind: str,
         safety_class: str,
         prompt: str,
+        kind: str | None = None,
         inputs: Mapping[str, str] | None = None,
         key: str | None = None,
         time_allowed: float | None = None,
@@ -85,15 +85,16 @@ class Fleet:
         """Publish a task and return when the broker has stored it.
 
         With an idempotency `key`, repeating the call returns the same task; another content under the same key raises
-        AlreadySubmitted. Without a key, each call is a task of its own. `time_allowed` in seconds; `actor` is the person or
-        program behind it. Raises BadTask naming the field, TooLarge, NotPermitted, NotReachable.
+        AlreadySubmitted. Without a key, each call is a task of its own. Without a `kind` the triage model reads one from the prompt,
+        where the policy allows it. `time_allowed` in seconds; `actor` is the person or program behind it. Raises BadTask naming the
+        field, TooLarge, NotPermitted, NotReachable.
         """
         task_id = task_id_of(self.tenant, key) if key is not None else f"{self.tenant}_{secrets.token_hex(16)}"
         try:
             task = TaskSubmittedV1(
                 tenant=self.tenant,
                 task_id=task_id,
-                kind=kind,
+                kind=kind or UNDECLARED,
                 safety_class=safety_class,
                 prompt=_text(prompt),
                 inputs={name: _text(text) for name, text in (inputs or {}).items()},

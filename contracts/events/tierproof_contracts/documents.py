@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tierproof_contracts import subjects
 from tierproof_contracts.canonical import digest_of
 from tierproof_contracts.envelope import Event, Part
-from tierproof_contracts.ids import Digest, InputName, Kind, Name
+from tierproof_contracts.ids import UNDECLARED, Digest, InputName, Kind, Name
 from tierproof_contracts.inference import AdapterPin
 from tierproof_contracts.slip import SafetyClass, Tier
 
@@ -66,6 +66,20 @@ class KindPolicy(Strict):
     classes: dict[SafetyClass, ClassRule]
 
 
+class TriagePolicy(Strict):
+    """When the kind that the triage model reads is believed. Probabilities in millionths, times in milliseconds.
+
+    `riskier_needs_person` puts an answer before a person when the request speaks of more harm than its class says.
+    """
+
+    lowest_kind_micro: int = Field(ge=0, le=1_000_000)
+    highest_out_of_domain_micro: int = Field(ge=0, le=1_000_000)
+    riskier_needs_person: bool
+    prompt_bytes: int = Field(ge=1)
+    time_allowed_ms: int = Field(ge=100)
+    longest_time_allowed_ms: int = Field(ge=100)
+
+
 class RoutingPolicy(Document):
     """Which tier answers what, what bounds it, and when a person decides."""
 
@@ -75,9 +89,12 @@ class RoutingPolicy(Document):
     class_c_needs_person: Literal[True] = Field(default=True, description="S9-classC: no policy may switch this off")
     failed_inference_retries: int = Field(ge=0, le=5)
     grace_ms: int = Field(ge=1000, description="how long after a deadline the ledger's sweep waits for a decision")
+    triage: TriagePolicy | None = Field(default=None, description="without it a task must name its kind")
 
     @model_validator(mode="after")
     def _class_c_is_confirmed_by_a_person(self) -> "RoutingPolicy":
+        if UNDECLARED in self.kinds:
+            raise ValueError(f"kinds.{UNDECLARED}: tasks that name no kind have this one; give the kind another name")
         for name, kind in self.kinds.items():
             rule = kind.classes.get("C")
             if rule is not None and not rule.needs_person:
@@ -114,6 +131,21 @@ class TierSpec(Strict):
     note: str = Field(default="", max_length=300)
 
 
+class TriageSpec(Strict):
+    """The triage model: whose worker asks it, the model and its pinned digests, and the heads that it reads with."""
+
+    tier: Tier
+    model: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    base: str = Field(max_length=100)
+    weights: Digest
+    tokenizer: Digest
+    engine: Digest
+    decode_mode: Literal["reproducible", "throughput"]
+    heads: AdapterPin | None = None
+    max_tokens: int = Field(ge=1)
+    note: str = Field(default="", max_length=300)
+
+
 class FleetManifest(Document):
     """The models that may be asked, and nothing else."""
 
@@ -121,6 +153,7 @@ class FleetManifest(Document):
     version: str = Field(max_length=32)
     tiers: dict[Tier, TierSpec]
     adapters: dict[str, AdapterPin] = Field(default_factory=dict)
+    triage: TriageSpec | None = None
 
 
 class Reviewer(Strict):

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tierproof_contracts.envelope import Citation, Part
 from tierproof_contracts.ids import Digest, Instant, Kind, RequestId, TaskId, Tenant
+from tierproof_contracts.triage import TriageReading
 
 Tier = Literal["s", "m", "l", "v", "e"]
 SafetyClass = Literal["A", "B", "C"]
@@ -30,7 +31,10 @@ class Attempt(Part):
 
 
 class Slip(Part):
-    """A task's class, pinned documents, budget spent and evidence so far."""
+    """A task's class, pinned documents, budget spent and evidence so far.
+
+    `triaged` counts how often a task without a kind was put to the triage model, `reading` is what it read.
+    """
 
     task_id: TaskId
     tenant: Tenant
@@ -45,4 +49,6 @@ class Slip(Part):
     repairs: int = Field(default=0, ge=0)
     escalations: int = Field(default=0, ge=0)
     tokens_spent: int = Field(default=0, ge=0)
+    triaged: int | None = Field(default=None, ge=1)
+    reading: TriageReading | None = None
     cites: tuple[Citation, ...] = ()

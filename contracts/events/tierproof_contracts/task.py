@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tierproof_contracts import subjects
 from tierproof_contracts.envelope import Citation, Event, Part
-from tierproof_contracts.ids import Digest, EventId, InputName, Instant, Kind, Name, TaskId, Tenant
+from tierproof_contracts.ids import UNDECLARED, Digest, EventId, InputName, Instant, Kind, Name, TaskId, Tenant
 from tierproof_contracts.slip import SafetyClass, Slip, Tier
 from tierproof_contracts.text import Text, TextRef
 
@@ -15,14 +15,15 @@ class TaskSubmittedV1(Event):
     """A producer asks for an answer.
 
     `inputs` are named texts that the checks of the kind need (schema, requirements, reference, ...). `time_allowed_ms` counts
-    from the moment the broker stored the submission; policy bounds it and fills it in when it is missing.
+    from the moment the broker stored the submission; policy bounds it and fills it in when it is missing. Without a `kind` the triage
+    model reads one from the prompt.
     """
 
     event_type: ClassVar[str] = "task.submitted.v1"
 
     tenant: Tenant
     task_id: TaskId
-    kind: Kind
+    kind: Kind = UNDECLARED
     safety_class: SafetyClass
     prompt: Text
     inputs: dict[InputName, Text] = Field(default_factory=dict, max_length=16)
@@ -86,6 +87,7 @@ class Abstained(Part):
     status: Literal["abstained"] = "abstained"
     code: Literal[
         "unknown-kind",
+        "out-of-domain",
         "exhausted",
         "over-budget",
         "deadline",

@@ -125,21 +125,10 @@ ROUTER_EVENTS = {
     "review.expired.v1": "TIMER",
 }
 SUBJECTS = {stream.name: stream.subjects for stream in STREAMS}
-LEDGER_STREAMS = {
-    name: SUBJECTS[name]
-    for name in (
-        "TASK",
-        "INFERENCE",
-        "VERIFICATION",
-        "REVIEW",
-        "TIMER",
-        "MODEL",
-        "DEAD",
-        "ADVISORY",
-        "TRAINING",
-        "DATASET",
-    )
-} | {"TIMER": tuple(every(t) for t in ("task.expired.v1", "review.expired.v1"))}
+UNHEARD = {"RESULT", "EVIDENCE"}  # by the ledger: it writes them itself
+LEDGER_STREAMS = {name: filters for name, filters in SUBJECTS.items() if name not in UNHEARD} | {
+    "TIMER": tuple(every(t) for t in ("task.expired.v1", "review.expired.v1"))
+}
 
 
 def durable_of(service: str, event_type: str) -> str:

@@ -18,25 +18,33 @@ from tierproof_proofs.statements import SLSA_PROVENANCE, verify_statement
 
 from tierproof_embedded.errors import BadDocument
 
-WEIGHTS, CONFIG, PROVENANCE, SIGNERS = (
+WEIGHTS, CONFIG, HEADS, PROVENANCE, SIGNERS = (
     "adapter_model.safetensors",
     "adapter_config.json",
+    "heads.safetensors",
     "provenance.dsse.json",
     "signers.json",
 )
 
 
 def install(manifest: FleetManifest, delivered: Path, into: Path) -> None:
-    """Copy each pinned adapter below `into`, named as in its pin. Raises BadDocument, naming adapter, file and mend."""
-    if not manifest.adapters:
+    """Copy each pinned adapter, and the triage model's heads, below `into`, named as in its pin.
+
+    Raises BadDocument, naming adapter, file and mend.
+    """
+    wanted: list[tuple[str, AdapterPin, tuple[str, ...]]] = [
+        (f"adapters.{name}", pin, (WEIGHTS, CONFIG)) for name, pin in manifest.adapters.items()
+    ]
+    if manifest.triage is not None and manifest.triage.heads is not None:
+        wanted.append(("triage.heads", manifest.triage.heads, (HEADS,)))
+    if not wanted:
         return
     trusted = _signers(delivered / SIGNERS)
     into.mkdir(parents=True, exist_ok=True)
-    for name, pin in manifest.adapters.items():
+    for name, pin, files in wanted:
         found = into / pin.name
-        if _digest_of(found / WEIGHTS) == pin.digest and (found / CONFIG).is_file():
-            continue
-        _take(name, pin, delivered / pin.name, found, trusted)
+        if _digest_of(found / files[0]) != pin.digest or not all((found / file).is_file() for file in files):
+            _take(name, pin, delivered / pin.name, found, files, trusted)
 
 
 def refuse_unknown(policy: RoutingPolicy, manifest: FleetManifest, path: Path) -> None:
@@ -50,36 +58,41 @@ def refuse_unknown(policy: RoutingPolicy, manifest: FleetManifest, path: Path) -
                 raise BadDocument(path=path, why=why)
 
 
-def _take(name: str, pin: AdapterPin, source: Path, into: Path, trusted: Mapping[str, Ed25519Verifier]) -> None:
-    if (digest := _digest_of(source / WEIGHTS)) != pin.digest:
-        why = f"adapters.{name}: the manifest pins {pin.digest}, the file has {digest or 'no bytes'}; deliver that one, or sign its digest"
-        raise BadDocument(path=source / WEIGHTS, why=why)
-    for file, stated in _stated(name, source / PROVENANCE, trusted).items():
+def _take(
+    name: str,
+    pin: AdapterPin,
+    source: Path,
+    into: Path,
+    files: tuple[str, ...],
+    trusted: Mapping[str, Ed25519Verifier],
+) -> None:
+    if (digest := _digest_of(source / files[0])) != pin.digest:
+        why = f"{name}: the manifest pins {pin.digest}, the file has {digest or 'no bytes'}; deliver that one, or sign its digest"
+        raise BadDocument(path=source / files[0], why=why)
+    for file, stated in _stated(name, source / PROVENANCE, files, trusted).items():
         if _digest_of(source / file) != stated:
-            why = f"adapters.{name}: not the file that its provenance speaks of; deliver the adapter whole"
+            why = f"{name}: not the file that its provenance speaks of; deliver the adapter whole"
             raise BadDocument(path=source / file, why=why)
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".adapter-") as scratch:
         fresh = Path(scratch) / "adapter"
         fresh.mkdir()
-        for file in (WEIGHTS, CONFIG):
+        for file in files:
             shutil.copyfile(source / file, fresh / file)
         shutil.rmtree(into, ignore_errors=True)
         fresh.rename(into)
 
 
-def _stated(name: str, path: Path, trusted: Mapping[str, Ed25519Verifier]) -> Mapping[str, str]:
-    """Return the files that signed provenance speaks of; weights and configuration must be among them."""
+def _stated(name: str, path: Path, files: tuple[str, ...], trusted: Mapping[str, Ed25519Verifier]) -> Mapping[str, str]:
+    """Return the files that signed provenance speaks of; the named ones must be among them."""
     try:
         said = verify_statement(json.loads(path.read_text()), trusted, SLSA_PROVENANCE)
     except (OSError, ValueError) as error:
-        raise BadDocument(
-            path=path, why=f"adapters.{name}: no provenance ({error}); deliver the adapter whole"
-        ) from None
+        raise BadDocument(path=path, why=f"{name}: no provenance ({error}); deliver the adapter whole") from None
     except ProofError as error:
-        why = f"adapters.{name}: {error.diagnosis()}; name its signer in {SIGNERS}, or take another adapter"
+        why = f"{name}: {error.diagnosis()}; name its signer in {SIGNERS}, or take another adapter"
         raise BadDocument(path=path, why=why) from None
-    if not {WEIGHTS, CONFIG} <= said.subjects.keys():
-        raise BadDocument(path=path, why=f"adapters.{name}: it speaks of no {WEIGHTS} with {CONFIG}")
+    if not set(files) <= said.subjects.keys():
+        raise BadDocument(path=path, why=f"{name}: it speaks of no {' with '.join(files)}")
     return said.subjects
 
 

@@ -1,4 +1,4 @@
-"""The fleet's documents with a new adapter in place of the delivered ones, as a person would write them: pinned, named, signed for."""
+"""The delivered fleet with one adapter more, as a person would add it: its files, who signs for it, its pin, the kind that asks it."""
 
 import json
 import shutil
@@ -25,15 +25,17 @@ def with_suite(delivered: Path, to: Path, suite: str, digest: str) -> None:
 
 
 def with_adapter(folder: Path, artifact: Path, pin: AdapterPin, kind: str, signer: Path) -> None:
-    """Write the other documents and the adapter; every tier asks it for tasks of its kind. Raises BadDocument."""
-    into = folder / FLEET
+    """Write the other documents and the adapters; every tier that asks one for this kind asks the new one. Raises BadDocument."""
+    into, delivered = folder / FLEET, fleet_folder()
     adapters = into / "adapters"
+    shutil.copytree(delivered / "adapters", adapters)
     shutil.copytree(artifact, adapters / pin.name)
-    (adapters / SIGNERS).write_text(json.dumps({"demo-trainer": load_key(signer).public_base64}) + "\n")
-    for path in sorted(fleet_folder().glob("*.json")):
+    trusted = json.loads((adapters / SIGNERS).read_text())
+    (adapters / SIGNERS).write_text(json.dumps({**trusted, "demo-trainer": load_key(signer).public_base64}) + "\n")
+    for path in sorted(delivered.glob("*.json")):
         document = read_document(path)
         if isinstance(document, FleetManifest):
-            _write(document.model_copy(update={"adapters": {pin.name: pin}}), into / path.name)
+            _write(document.model_copy(update={"adapters": {**document.adapters, pin.name: pin}}), into / path.name)
         elif isinstance(document, RoutingPolicy):
             _write(_asking(document, pin.name, kind), into / path.name)
         elif not isinstance(document, TrainingPolicy):
@@ -41,12 +43,10 @@ def with_adapter(folder: Path, artifact: Path, pin: AdapterPin, kind: str, signe
 
 
 def _asking(policy: RoutingPolicy, name: str, kind: str) -> RoutingPolicy:
-    """Return the policy that asks one adapter for one kind, and none for the others."""
-    kinds = {
-        each: rules.model_copy(update={"adapters": dict.fromkeys(rules.adapters, name) if each == kind else {}})
-        for each, rules in policy.kinds.items()
-    }
-    return policy.model_copy(update={"kinds": kinds})
+    """Return the policy that asks this adapter where it asked another for one kind."""
+    rules = policy.kinds[kind]
+    changed = rules.model_copy(update={"adapters": dict.fromkeys(rules.adapters, name)})
+    return policy.model_copy(update={"kinds": {**policy.kinds, kind: changed}})
 
 
 def _write(document: Document, to: Path) -> None:

@@ -2,16 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tierproof_model_server.errors import ModelServerError
 from tierproof_model_server.launch import clean_shared_memory, server_command
 from tierproof_model_server.prepare import prepare_base
-from tierproof_model_server.repository import BASE, reported
+from tierproof_model_server.repository import BASE, TRIAGE, reported, reported_of_triage
 from tierproof_model_server.settings import ModelServerLayout, ServerSettings
 
 from tierproof_embedded import ports
+from tierproof_embedded.adapters import HEADS
+from tierproof_embedded.documents import fleet_folder
 from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import StepFailed
 from tierproof_embedded.layout import Layout
@@ -21,13 +24,19 @@ from tierproof_embedded.process import Command
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.supervisor import Part
 
-TRITON = "triton"
+TRITON, TRIAGE_TIER = "triton", "s"
 PORTS = ("triton_http", "triton_grpc", "triton_metrics")
 
 
 def adapters_folder(layout: Layout) -> Path:
     """Return the folder of LoRA adapters, as workers and model server see it."""
     return layout.models / "adapters"
+
+
+def heads_file(settings: EmbeddedSettings) -> Path | None:
+    """Return the delivered file of the triage heads, None when this fleet has none; what is served is the copy that was installed."""
+    path = (settings.fleet or fleet_folder()) / "adapters" / TRIAGE / HEADS
+    return path if path.is_file() else None
 
 
 def repository_of(layout: Layout, settings: EmbeddedSettings) -> ModelServerLayout:
@@ -37,6 +46,7 @@ def repository_of(layout: Layout, settings: EmbeddedSettings) -> ModelServerLayo
         home=layout.models / "server",
         adapters=adapters_folder(layout),
         base=layout.models / "base" if real else None,
+        heads=adapters_folder(layout) / TRIAGE / HEADS if real and heads_file(settings) else None,
         engine=settings.model_engine,
     )
 
@@ -53,10 +63,18 @@ def local_pins(layout: Layout, settings: EmbeddedSettings, progress: Callable[[s
         if served.base is not None:
             prepare_base(served.base, progress=progress)
         digests = reported(served)
+        of_triage = reported_of_triage(replace(served, heads=heads_file(settings)))
     except ModelServerError as error:
         raise StepFailed(step="preparing the base model", said=error.diagnosis()) from error
+    return _pins(digests, triage=_pins(of_triage))
+
+
+def _pins(digests: Mapping[str, str], triage: Pins | None = None) -> Pins:
     return Pins(
-        weights=digests["weights_digest"], tokenizer=digests["tokenizer_digest"], engine=digests["engine_digest"]
+        weights=digests["weights_digest"],
+        tokenizer=digests["tokenizer_digest"],
+        engine=digests["engine_digest"],
+        triage=triage,
     )
 
 
@@ -99,6 +117,8 @@ def model_parts(layout: Layout, settings: EmbeddedSettings, endpoints: Endpoints
 def worker_environment(layout: Layout, endpoints: Endpoints, tier: str, settings: EmbeddedSettings) -> dict[str, str]:
     """Return the variables of one tier's inference worker."""
     own = {"TIERPROOF_INFERENCE_WORKER_TIER": tier, "TIERPROOF_TRITON_URL": endpoints.triton_url}
+    if tier == TRIAGE_TIER and (settings.model_engine == "noop" or heads_file(settings) is not None):
+        own["TIERPROOF_INFERENCE_WORKER_ALSO_MODELS"] = json.dumps([TRIAGE])
     if settings.triton_url is not None:
         return own
     folder = str(adapters_folder(layout))

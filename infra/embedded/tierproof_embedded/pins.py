@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tierproof_contracts.documents import FleetManifest
+from tierproof_contracts.documents import FleetManifest, TierSpec, TriageSpec
 
 OPEN = "sha256:" + "0" * 64
 PINNED = ("weights", "tokenizer", "engine")
@@ -10,11 +10,12 @@ PINNED = ("weights", "tokenizer", "engine")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pins:
-    """What the local model server serves: digests of weights, tokenizer and engine settings."""
+    """What the local model server serves: digests of weights, tokenizer and engine settings; and those of the triage model."""
 
     weights: str
     tokenizer: str
     engine: str
+    triage: "Pins | None" = None
 
 
 def open_pins(manifest: FleetManifest) -> list[str]:
@@ -24,13 +25,17 @@ def open_pins(manifest: FleetManifest) -> list[str]:
         for tier, spec in manifest.tiers.items()
         for part in PINNED
         if getattr(spec, part) == OPEN
-    ]
+    ] + [f"triage.{part}" for part in PINNED if manifest.triage and getattr(manifest.triage, part) == OPEN]
 
 
 def filled(manifest: FleetManifest, pins: Pins) -> FleetManifest:
     """Return the manifest with its open digests filled; a digest that stands there stays."""
-    tiers = {
-        tier: spec.model_copy(update={part: getattr(pins, part) for part in PINNED if getattr(spec, part) == OPEN})
-        for tier, spec in manifest.tiers.items()
-    }
-    return manifest.model_copy(update={"tiers": tiers})
+    tiers = {tier: spec.model_copy(update=_found(spec, pins)) for tier, spec in manifest.tiers.items()}
+    triage = manifest.triage
+    if triage is not None and pins.triage is not None:
+        triage = triage.model_copy(update=_found(triage, pins.triage))
+    return manifest.model_copy(update={"tiers": tiers, "triage": triage})
+
+
+def _found(spec: TierSpec | TriageSpec, pins: Pins) -> dict[str, str]:
+    return {part: getattr(pins, part) for part in PINNED if getattr(spec, part) == OPEN}

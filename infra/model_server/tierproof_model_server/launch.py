@@ -20,7 +20,7 @@ from uuid import uuid4
 import psutil
 
 from tierproof_model_server.errors import PackageMissing, ServerNotReady
-from tierproof_model_server.repository import BASE, write_repository
+from tierproof_model_server.repository import model_names, write_repository
 from tierproof_model_server.settings import ModelServerLayout, ServerSettings
 
 STUB = "triton_python_backend_stub"
@@ -73,7 +73,7 @@ def server_command(layout: ModelServerLayout, settings: ServerSettings) -> Serve
         f"--model-repository={repository.absolute()}",
         f"--backend-directory={backends.absolute()}",
         "--model-control-mode=explicit",
-        *(f"--load-model={name}" for name in (BASE, *(tier.name for tier in layout.tiers))),
+        *(f"--load-model={name}" for name in model_names(layout)),
         f"--http-address={address}",
         f"--http-port={settings.http_port}",
         f"--grpc-address={address}",

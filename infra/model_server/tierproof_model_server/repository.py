@@ -39,6 +39,12 @@ def write_repository(layout: ModelServerLayout) -> Path:
     return layout.repository
 
 
+def model_names(layout: ModelServerLayout) -> tuple[str, ...]:
+    """Return the models of a layout in the order in which they are loaded: the base first, then what stands on it."""
+    triage = (TRIAGE,) if layout.engine == "noop" or layout.heads is not None else ()
+    return (BASE, *(tier.name for tier in layout.tiers), *triage)
+
+
 def engine_digest(settings: EngineSettings, used: Mapping[str, str]) -> str:
     """Return the digest of what decides the numbers besides the weights: the settings and the versions of the engine."""
     return digests.of_json({"settings": settings.as_facts(), "versions": dict(used)})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tierproof_contracts.documents import Reviewers
+from tierproof_contracts.ids import UNDECLARED
 from tierproof_contracts.review import ReviewDecidedV1
 from tierproof_contracts.task import Accepted, TaskDecidedV1
 from tierproof_proofs.encoding import bytes_of_base64
@@ -111,16 +112,22 @@ def _accepted(decision: TaskDecidedV1, outcome: Accepted, evidence: Evidence) ->
 
 def _origin(decision: TaskDecidedV1, submission: Recorded, acceptance: Recorded) -> Iterator[Ruling]:
     """Yield contradictions between what the producer asked for, what was accepted, and what was decided."""
-    about = (decision.task_id, decision.tenant, decision.kind, decision.safety_class)
+    about = (decision.task_id, decision.tenant, decision.safety_class)
     for event in (submission, acceptance):
-        said = tuple(event.data.get(name) for name in ("task_id", "tenant", "kind", "safety_class"))
-        if said != about:
+        said = tuple(event.data.get(name) for name in ("task_id", "tenant", "safety_class"))
+        if said != about or event.data.get("kind", UNDECLARED) not in {decision.kind, _kind_before(decision)}:
             yield ReleaseAsFailure(
                 code="internal",
                 reason=f"task, tenant, kind or class of the decision are not those of {event.event_type}",
             )
     if acceptance.data["submission"] != {"event_id": submission.event_id, "digest": submission.digest}:
         yield ReleaseAsFailure(code="internal", reason="the acceptance names another submission")
+
+
+def _kind_before(decision: TaskDecidedV1) -> str | None:
+    """Return the kind that a task may have named at first: none at all, where the decision carries a reading of its kind."""
+    reading = decision.slip.reading if decision.slip else None
+    return UNDECLARED if reading is not None and reading.kind == decision.kind else decision.kind
 
 
 def _machine_evidence(decision: TaskDecidedV1, outcome: Accepted, evidence: Evidence) -> Iterator[Ruling]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -26,16 +26,22 @@ log = structlog.get_logger()
 class Shell:
     """What a request needs besides its words: the server, the adapters, clocks, and whether the last probe succeeded.
 
-    `troubled` wakes the prober before its time: a request has met a backend that is dead.
+    `server` is the tier's own model, `also` are further ones by name. `troubled` wakes the prober before its time: a request has met a
+    backend that is dead.
     """
 
     settings: InferenceWorkerSettings
     server: ModelServer
     adapters: AdapterFolder
+    also: Mapping[str, ModelServer] = field(default_factory=dict)
     now: Callable[[], datetime] = utc_now
     clock: Callable[[], float] = time.monotonic
     is_ready: bool = False
     troubled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def behind(self, model: str) -> ModelServer:
+        """Return the model that a request names; the tier's own for a name that is not served here, which it then refuses."""
+        return self.also.get(model, self.server)
 
 
 def shell_of(settings: InferenceWorkerSettings) -> Shell:
@@ -43,12 +49,14 @@ def shell_of(settings: InferenceWorkerSettings) -> Shell:
     patience = Patience(
         first=settings.first_seconds, idle=settings.idle_seconds, call=settings.call_seconds, load=settings.load_seconds
     )
-    server = ModelServer(
-        url=settings.triton_url, model=settings.model_name, profile=PROFILES[settings.profile], patience=patience
-    )
+
+    def model(name: str) -> ModelServer:
+        return ModelServer(url=settings.triton_url, model=name, profile=PROFILES[settings.profile], patience=patience)
+
     return Shell(
         settings=settings,
-        server=server,
+        server=model(settings.model_name),
+        also={name: model(name) for name in settings.also_models},
         adapters=AdapterFolder(folder=settings.adapters_folder, on_server=settings.adapters_on_server),
     )
 
@@ -132,14 +140,15 @@ async def until_recovered(shell: Shell, seconds: float) -> None:
 
 async def answered(asked: InferenceRequestedV1, shell: Shell, seconds: float) -> Completed | NotCompleted:
     """Ask once: only a server that holds the pinned model before and after its answer is believed."""
-    before = await shell.server.describe()
+    server = shell.behind(asked.model.name)
+    before = await server.describe()
     if (refused := decide.refusal(asked, before)) is not None:
         return refused
     lora = await asyncio.to_thread(shell.adapters.verified, asked.model.adapter) if asked.model.adapter else None
     began = shell.clock()
-    generated = await shell.server.generate_all(decide.orders_of(asked, lora), before.able, seconds, asked.request_id)
+    generated = await server.generate_all(decide.orders_of(asked, lora), before.able, seconds, asked.request_id)
     took = round(1000 * (shell.clock() - began))
-    if (refused := decide.refusal(asked, await shell.server.describe())) is not None:
+    if (refused := decide.refusal(asked, await server.describe())) is not None:
         return refused
     return decide.completed(asked, generated, generation_ms=took, replica=shell.settings.replica)
 
@@ -157,16 +166,23 @@ async def refuse_unfit(shell: Shell) -> None:
 async def keep_probing(shell: Shell) -> None:
     """Generate one token now and then; when the backend is dead or streams stall, have the model loaded again."""
     while True:
-        try:
-            await shell.server.probe(shell.settings.probe_text)
-            shell.is_ready = True
-        except ServerTrouble as trouble:
-            shell.is_ready = False
-            said = decide.failure_of(trouble)
-            log.warning("server.not_ready", code=said.code, reason=said.detail, stalls=shell.server.stalls)
-            if decide.is_death(trouble) or shell.server.stalls >= shell.settings.stalls_before_recovery:
-                await recover(shell)
+        own = (*shell.settings.recovered_models, shell.settings.model_name)
+        models = [(shell.server, own), *((server, (name,)) for name, server in shell.also.items())]
+        shell.is_ready = all([await _is_well(server, behind, shell) for server, behind in models])
         await _until_next_probe(shell)
+
+
+async def _is_well(server: ModelServer, models: tuple[str, ...], shell: Shell) -> bool:
+    try:
+        await server.probe(shell.settings.probe_text)
+    except ServerTrouble as trouble:
+        shell.is_ready = False
+        said = decide.failure_of(trouble)
+        log.warning("server.not_ready", model=models[-1], code=said.code, reason=said.detail, stalls=server.stalls)
+        if decide.is_death(trouble) or server.stalls >= shell.settings.stalls_before_recovery:
+            await recover(server, models)
+        return False
+    return True
 
 
 async def _until_next_probe(shell: Shell) -> None:
@@ -177,10 +193,10 @@ async def _until_next_probe(shell: Shell) -> None:
             await shell.troubled.wait()
 
 
-async def recover(shell: Shell) -> None:
-    """Unload and load what is behind the tier, then the tier; what goes wrong then is tried again after the next probe."""
+async def recover(server: ModelServer, models: tuple[str, ...]) -> None:
+    """Unload and load models in this order, what is behind a tier before it; what goes wrong is tried again after the next probe."""
     try:
-        await shell.server.recover((*shell.settings.recovered_models, shell.settings.model_name))
+        await server.recover(models)
     except ServerTrouble as trouble:
         reason = decide.failure_of(trouble).detail
         log.error("model.not_recovered", reason=reason)  # noqa: TRY400 - a trace would hold the server's words

@@ -26,6 +26,10 @@ class InferenceWorkerSettings(BusSettings):
     )
     profile: ProfileName = "trtllm-llmapi"
     model: str | None = Field(default=None, description="the tier's model on the server; `tier_<tier>` when not set")
+    also_models: tuple[str, ...] = Field(
+        default=(),
+        description="further models of this tier on the same server, such as `triage`; a request names its own",
+    )
     recovered_models: tuple[str, ...] = Field(
         default=(), description="models behind the tier's own, unloaded and loaded before it in a recovery"
     )

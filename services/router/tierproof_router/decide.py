@@ -5,7 +5,6 @@ counted on the slip and bounded by signed policy, so every task ends.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from tierproof_contracts.documents import ClassRule, FleetManifest, KindPolicy, RoutingPolicy
@@ -14,49 +13,8 @@ from tierproof_contracts.slip import Slip, Tier, Why
 from tierproof_contracts.text import LARGEST_INLINE
 from tierproof_contracts.verification import NotPassed, Passed, Unverifiable
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """Ask a tier for an answer."""
-
-    tier: Tier
-    why: Why
-    rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accept:
-    """Propose the answer at this index for release."""
-
-    answer_index: int
-    rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskPerson:
-    """Wait for a person's word on the answer at this index."""
-
-    answer_index: int
-    rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abstain:
-    """Decline to answer."""
-
-    code: Literal["unknown-kind", "exhausted", "over-budget", "too-large", "deadline"]
-    rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fail:
-    """End the task for a reason outside the answer."""
-
-    code: Literal["no-worker", "inference", "verification"]
-    rule: str
-
-
-Step = Ask | Accept | AskPerson | Abstain | Fail
+from tierproof_router.choices import Abstain, Accept, Ask, AskPerson, Fail, Step
+from tierproof_router.triage import is_riskier
 
 
 def admit(slip: Slip, policy: RoutingPolicy, fleet: FleetManifest, inputs: Mapping[str, int], prompt: int) -> Step:
@@ -106,7 +64,7 @@ def after_verdict(
             return Fail(code="verification", rule=reason)
         case Passed(answer_index=index):
             # IEC 62304 class C is confirmed by a person, whatever a policy says.
-            if rule.needs_person or slip.safety_class == "C":
+            if rule.needs_person or slip.safety_class == "C" or is_riskier(slip, policy):
                 return AskPerson(answer_index=index, rule=f"{slip.kind}/{slip.safety_class}: a person confirms")
             return Accept(answer_index=index, rule=f"{slip.kind}/{slip.safety_class}: every check passed")
         case NotPassed():

@@ -1,21 +1,21 @@
 """From a step to the event that carries it. Pure; salts and seeds follow from ids, times from the broker's."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tierproof_contracts.documents import FleetManifest, Reviewers, RoutingPolicy, TierSpec
+from tierproof_contracts.documents import FleetManifest, Reviewers, RoutingPolicy, TierSpec, TriageSpec
 from tierproof_contracts.envelope import Citation
-from tierproof_contracts.ids import request_id_of, written
-from tierproof_contracts.inference import Decode, InferenceRequestedV1, ModelPin
+from tierproof_contracts.ids import UNDECLARED, request_id_of, written
+from tierproof_contracts.inference import AdapterPin, Decode, InferenceRequestedV1, ModelPin
 from tierproof_contracts.slip import Attempt, Slip
 from tierproof_contracts.task import Abstained, Accepted, Failed, TaskAcceptedV1, TaskDecidedV1, TaskSubmittedV1
 from tierproof_contracts.text import Text
 from tierproof_contracts.verification import Candidate, Finding, VerificationRequestedV1
 
-from tierproof_router.decide import Abstain, Ask, Fail
-from tierproof_router.prompts import compose
+from tierproof_router.choices import Abstain, Ask, Fail
+from tierproof_router.prompts import compose, unchanged
 
 SEEDS = 2**53 - 64  # contracts allow seeds below 2**53, and sample i of at most 64 uses seed + i
 
@@ -54,7 +54,7 @@ def acceptance(
 def time_allowed_ms(task: TaskSubmittedV1, policy: RoutingPolicy) -> int:
     """Return the time that a task may take: what it asks for, within what its rule allows."""
     kind = policy.kinds.get(task.kind)
-    rule = kind.classes.get(task.safety_class) if kind else None
+    rule = policy.triage if task.kind == UNDECLARED else kind.classes.get(task.safety_class) if kind else None
     if rule is None:
         return task.time_allowed_ms or policy.grace_ms
     return min(task.time_allowed_ms or rule.time_allowed_ms, rule.longest_time_allowed_ms)
@@ -105,21 +105,39 @@ def inference(
         purpose="answer",
         prompt=repeated.prompt if repeated else compose(task, kind, shown, request_id),
         answer_schema=task.inputs.get(kind.answer_schema_input) if kind.answer_schema_input else None,
-        model=_pin(tier, documents.fleet, adapter),
+        model=_pin(tier, documents.fleet.adapters, adapter),
         decode=repeated.decode.model_copy(update={"seed": seed}) if repeated else _decode(tier, step, seed),
         deadline=slip.deadline,
         slip=_counted(slip, step, tier, request_id, adapter),
     )
 
 
-def _pin(tier: TierSpec, fleet: FleetManifest, adapter: str | None) -> ModelPin:
+def triage(slip: Slip, task: TaskSubmittedV1, spec: TriageSpec) -> InferenceRequestedV1:
+    """Put a task without a kind to the triage model, word for word; the slip counts how often."""
+    number = (slip.triaged or 0) + 1
+    request_id = request_id_of(slip.task_id, "triage", number)
+    return InferenceRequestedV1(
+        request_id=request_id,
+        task_id=slip.task_id,
+        tenant=slip.tenant,
+        tier=spec.tier,
+        purpose="triage",
+        prompt=unchanged(task, request_id),
+        model=_pin(spec, {}, None),
+        decode=Decode(max_tokens=spec.max_tokens, temperature_micro=0, seed=0),
+        deadline=slip.deadline,
+        slip=slip.model_copy(update={"triaged": number}),
+    )
+
+
+def _pin(tier: TierSpec | TriageSpec, adapters: Mapping[str, AdapterPin], adapter: str | None) -> ModelPin:
     return ModelPin(
         name=tier.model,
         weights=tier.weights,
         tokenizer=tier.tokenizer,
         engine=tier.engine,
         decode_mode=tier.decode_mode,
-        adapter=fleet.adapters[adapter] if adapter else None,
+        adapter=adapters[adapter] if adapter else None,
     )
 
 

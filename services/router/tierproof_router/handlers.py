@@ -11,7 +11,7 @@ from tierproof_contracts.task import Abstained, TaskExpiredV1, TaskSubmittedV1
 from tierproof_contracts.verification import NotPassed, VerificationSettledV1
 
 from tierproof_router import advisories, events, steps
-from tierproof_router.decide import admit, after_failure, after_verdict
+from tierproof_router.decide import after_failure, after_verdict
 from tierproof_router.settings import RouterSettings
 
 log = structlog.get_logger()
@@ -41,9 +41,7 @@ async def accept(event: Received[TaskSubmittedV1], bus: Bus) -> None:
     slip = events.slip_of(pinned.envelope.data, (event.citation, pinned.envelope.citation()))
     documents = await steps.documents_of(slip, bus)
     await steps.set_deadline(slip, pinned, bus)
-    sizes = {name: text.size for name, text in event.data.inputs.items()}
-    step = admit(slip, documents.policy, documents.fleet, sizes, event.data.prompt.size)
-    await steps.take(step, steps.Context(slip=slip, task=event.data, documents=documents, cause=event), bus)
+    await steps.begin(steps.Context(slip=slip, task=event.data, documents=documents, cause=event), bus)
 
 
 async def verify_or_ask_again(event: Received[InferenceSettledV1], bus: Bus) -> None:
@@ -52,6 +50,9 @@ async def verify_or_ask_again(event: Received[InferenceSettledV1], bus: Bus) -> 
     context = await steps.context(request, event, bus)
     settlement = event.data.settlement
     if await steps.is_over(context, bus):
+        return
+    if request.data.purpose == "triage":
+        await steps.after_triage(settlement, context, bus)
         return
     if isinstance(settlement, Completed):
         await steps.verify(settlement, context, bus)

@@ -24,3 +24,8 @@ def compose(task: TaskSubmittedV1, kind: KindPolicy, findings: Sequence[Finding]
         listed = "\n".join(f"- {finding.where}: {finding.note}" for finding in findings[: kind.findings_shown])
         text = f"{text}\n\n{kind.repair_instructions}\n{listed}"
     return Text(text=text, salt=derived_salt(task.prompt.salt, f"prompt/{request_id}"))
+
+
+def unchanged(task: TaskSubmittedV1, request_id: str) -> Text:
+    """Return the prompt as the producer gave it: what the triage model reads. The same request always has the same commitment."""
+    return Text(text=task.prompt.text, salt=derived_salt(task.prompt.salt, f"prompt/{request_id}"))

@@ -1,7 +1,7 @@
 """What the handlers share: reading a task's context back from the bus, and publishing the step that was decided."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never
 
@@ -10,7 +10,7 @@ from tierproof_bus import Bus, Published, Raw, Received, Transient
 from tierproof_contracts import subjects
 from tierproof_contracts.catalogue import read_event
 from tierproof_contracts.errors import ContractError
-from tierproof_contracts.ids import written
+from tierproof_contracts.ids import UNDECLARED, written
 from tierproof_contracts.inference import Completed, InferenceRequestedV1, InferenceSettledV1, NotCompleted
 from tierproof_contracts.review import ReviewDecidedV1, ReviewExpiredV1, ReviewRequestedV1
 from tierproof_contracts.slip import Slip
@@ -34,9 +34,11 @@ from tierproof_contracts.verification import (
     VerificationSettledV1,
 )
 
-from tierproof_router import events
-from tierproof_router.decide import Abstain, Accept, Ask, AskPerson, Fail, Step, after_failure, after_verdict, rule_for
+from tierproof_router import events, triage
+from tierproof_router.choices import Abstain, Accept, Ask, AskPerson, Fail, Step
+from tierproof_router.decide import admit, after_failure, after_verdict, rule_for
 from tierproof_router.events import Documents
+from tierproof_router.triage import AskTriage, Read
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -115,6 +117,31 @@ async def is_over(context: Context, bus: Bus) -> bool:
     return late and await is_decided(context.slip.task_id, bus)
 
 
+async def begin(context: Context, bus: Bus, told: str = "") -> None:
+    """Take the first step of an accepted task: of one without a kind, ask what it is; `told` is what was read then."""
+    slip, documents, prompt = context.slip, context.documents, context.task.prompt.size
+    if slip.kind == UNDECLARED:
+        await take(triage.begin(documents.policy, documents.fleet, prompt), context, bus)
+        return
+    sizes = {name: text.size for name, text in context.task.inputs.items()}
+    step = admit(slip, documents.policy, documents.fleet, sizes, prompt)
+    await take(replace(step, rule=f"{told}; {step.rule}"[:500]) if told else step, context, bus)
+
+
+async def after_triage(settlement: Completed | NotCompleted, context: Context, bus: Bus) -> None:
+    """Go on with the kind that was read, ask again, or decline."""
+    policy = context.documents.policy
+    if isinstance(settlement, NotCompleted):
+        await take(triage.after_failure(context.slip, policy, context.documents.fleet, settlement), context, bus)
+        return
+    match triage.after_answer(context.slip, policy, settlement.answers[0].text.text):
+        case Read(slip=slip, rule=rule):
+            log.info("task.triaged", task_id=slip.task_id, rule=rule)
+            await begin(replace(context, slip=slip), bus, rule)
+        case step:
+            await take(step, context, bus)
+
+
 async def verify(answers: Completed, context: Context, bus: Bus) -> None:
     """Send all answers of an inference to the checks."""
     candidates = tuple(Candidate(text=a.text, finish_reason=a.finish_reason) for a in answers.answers)
@@ -123,7 +150,7 @@ async def verify(answers: Completed, context: Context, bus: Bus) -> None:
 
 
 async def take(
-    step: Step,
+    step: Step | AskTriage,
     context: Context,
     bus: Bus,
     *,
@@ -138,6 +165,8 @@ async def take(
         case Ask():
             request = events.inference(step, slip, context.task, context.documents, findings, context.asked)
             await bus.publish(request, cause=context.cause)
+        case AskTriage(spec=spec):
+            await bus.publish(events.triage(slip, context.task, spec), cause=context.cause)
         case Accept(answer_index=index, rule=rule):
             outcome = events.accepted(slip, candidates[index].text)
             await bus.publish(events.decision(slip, outcome, rule), cause=context.cause)
@@ -149,7 +178,7 @@ async def take(
             assert_never(unreachable)
 
 
-def _facts(step: Step) -> dict[str, str]:
+def _facts(step: Step | AskTriage) -> dict[str, str]:
     if isinstance(step, Ask):
         return {"step": "Ask", "tier": step.tier, "why": step.why, "rule": step.rule}
     return {"step": type(step).__name__, **({"code": step.code} if isinstance(step, Abstain | Fail) else {})}
@@ -202,6 +231,14 @@ def outcome_of_review(
     return events.accepted(slip, answer, said.id), f"{said.data.printed_name} confirmed the answer"
 
 
+async def after_loss(lost: Context, failure: NotCompleted, bus: Bus) -> None:
+    """Go on after a request that nobody settled."""
+    if lost.asked is not None and lost.asked.purpose == "triage":
+        await after_triage(failure, lost, bus)
+    else:
+        await take(after_failure(lost.slip, lost.documents.policy, lost.documents.fleet, failure), lost, bus)
+
+
 async def give_up_request(message: Raw, bus: Bus) -> None:
     """Take an unsettled request whose handler never ended as a failed settlement; other messages have other nets."""
     try:
@@ -213,7 +250,7 @@ async def give_up_request(message: Raw, bus: Bus) -> None:
             if await bus.read(InferenceSettledV1, subjects.inference_settled(tier, request_id)) is None:
                 lost = await context(await inference_request(tier, request_id, bus), None, bus)
                 failure = NotCompleted(code="crashed", detail="the worker gave the request up", another_try=False)
-                await take(after_failure(lost.slip, lost.documents.policy, lost.documents.fleet, failure), lost, bus)
+                await after_loss(lost, failure, bus)
         case VerificationRequestedV1(kind=kind, request_id=request_id):
             if await bus.read(VerificationSettledV1, subjects.verification_settled(kind, request_id)) is None:
                 lost = await context(await verification_request(kind, request_id, bus), None, bus)

@@ -15,6 +15,7 @@ from tierproof_proofs.keys import Ed25519Verifier
 from tierproof_proofs.snapshots import RECORDS, STATEMENT, folder_of
 from tierproof_trainer import dataset, decide, lock_file, provenance
 from tierproof_trainer.errors import TrainingRefused
+from tierproof_trainer.training import WEIGHTS
 
 FLEET = Path(__file__).parents[3] / "infra/fleet"
 MANIFEST = FleetManifest.model_validate_json((FLEET / "fleet-manifest.json").read_bytes())
@@ -22,7 +23,7 @@ ROUTING = RoutingPolicy.model_validate_json((FLEET / "routing-policy.json").read
 TRAINING = TrainingPolicy.model_validate_json((FLEET / "training-policy.json").read_bytes())
 LOCKS = sorted((FLEET / "adapters").glob(f"*/{provenance.LOCK}"))
 LARGEST = 10_000_000  # bytes of one file of an adapter
-WEIGHTS = "adapter_model.safetensors"
+PINS = MANIFEST.adapters | ({"triage": MANIFEST.triage.heads} if MANIFEST.triage and MANIFEST.triage.heads else {})
 
 each_adapter = pytest.mark.parametrize("folder", [lock.parent for lock in LOCKS], ids=lambda folder: folder.name)
 
@@ -38,8 +39,9 @@ def lock_of(folder: Path) -> TrainLock:
 
 def signed_part(folder: Path, into: Path) -> Path:
     """Copy what the trainer signed, without card, evaluation and picture, which came later."""
-    for name in (WEIGHTS, "adapter_config.json", provenance.LOCK, provenance.PROVENANCE):
-        shutil.copy(folder / name, into / name)
+    for name in (*WEIGHTS.values(), "adapter_config.json", provenance.LOCK, provenance.PROVENANCE):
+        if (folder / name).is_file():
+            shutil.copy(folder / name, into / name)
     return into
 
 
@@ -53,14 +55,16 @@ def unpacked(lock: TrainLock, into: Path) -> Path:
 
 def test_every_pinned_adapter_is_shipped_with_its_lock_and_every_shipped_one_is_pinned() -> None:
     assert LOCKS
-    assert {lock.parent.name for lock in LOCKS} == MANIFEST.adapters.keys()
+    assert {lock.parent.name for lock in LOCKS} == PINS.keys()
 
 
 @each_adapter
 @pytest.mark.requirement("S7.2-lineage")
 def test_the_pinned_bytes_are_those_that_the_provenance_says_the_lock_gave(folder: Path, tmp_path: Path) -> None:
     said, lock = provenance.verified(signed_part(folder, tmp_path), signers("adapters"))
-    assert said.subjects[WEIGHTS] == MANIFEST.adapters[folder.name].digest
+    pin = PINS[folder.name]
+    assert pin is not None
+    assert said.subjects[WEIGHTS[lock.decision.kind]] == pin.digest
     assert lock.name == folder.name
     assert all(path.stat().st_size < LARGEST for path in folder.iterdir())
 

@@ -145,7 +145,7 @@ def story(state: Any, *events: tuple[str, dict[str, Any]]) -> Story:
 
 def attempt(why: str) -> tuple[str, dict[str, Any]]:
     tried = {"number": 1, "tier": "s", "why": why, "rule": "ladder starts at s"}
-    return "inference.requested.v1", {"slip": {"attempts": [tried]}, "prompt": {}}
+    return "inference.requested.v1", {"purpose": "answer", "slip": {"attempts": [tried]}, "prompt": {}}
 
 
 @pytest.mark.requirement("S2-policy")
@@ -155,12 +155,19 @@ def test_each_attempt_is_explained_with_its_rule(why: str) -> None:
     assert first == f"attempt 1, tier s: {WHY[why]} (ladder starts at s)"
 
 
+def test_a_triage_is_explained_as_what_it_is() -> None:
+    asked = {"purpose": "triage", "model": {"name": "triage"}, "slip": {"attempts": [], "triaged": 1}, "prompt": {}}
+    first = explanation(story("open", ("inference.requested.v1", asked)), None)[0]
+    assert first == "triage 1: the task names no kind, so triage reads one"
+
+
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
         ("exhausted", "kinds.code-review.classes.B.repairs"),
         ("over-budget", "kinds.code-review.classes.B.tokens"),
         ("unknown-kind", "a rule for this kind"),
+        ("out-of-domain", "--kind"),
         ("deadline", "--deadline"),
         ("too-large", "kinds.code-review.prompt_bytes"),
         ("something-else", "something-else"),

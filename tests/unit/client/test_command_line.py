@@ -126,7 +126,7 @@ WRONG_USAGE: dict[str, tuple[str, ...]] = {
     "both prompt and file": (*SUBMIT, "--prompt", "x", "--file", "y"),
     "a duration": (*SUBMIT, "--prompt", "x", "--deadline", "soon"),
     "an input without a path": (*SUBMIT, "--prompt", "x", "--input", "schema"),
-    "no kind": ("task", "submit", "--class", "A", "--prompt", "x"),
+    "no class": ("task", "submit", "--kind", "code-review", "--prompt", "x"),
     "a limit": ("task", "list", "--limit", "0"),
     "a position": ("ledger", "proof", "-1"),
     "a meaning": ("review", "decide", TASK, "--confirm", "--reason", "x", "--meaning", "fun"),

@@ -36,7 +36,7 @@ def deliver(folder: Path, *, signer: Ed25519Signer = SIGNER, weights: bytes = b"
 
 def manifest(pin: AdapterPin) -> FleetManifest:
     found = FleetManifest.model_validate_json((fleet_folder() / "fleet-manifest.json").read_bytes())
-    return found.model_copy(update={"adapters": {"fw": pin}})
+    return found.model_copy(update={"adapters": {"fw": pin}, "triage": None})
 
 
 @pytest.mark.requirement("S7.2-lineage")

@@ -97,7 +97,7 @@ def test_a_curve_is_one_bar_for_each_step_or_for_some_together() -> None:
     assert curve([0.0, 0.0]) == "▁▁"
 
 
-def test_the_fleet_pins_the_new_adapter_and_asks_no_other(tmp_path: Path) -> None:
+def test_the_fleet_pins_the_new_adapter_too_and_asks_it_for_its_kind(tmp_path: Path) -> None:
     artifact, pin = tmp_path / "signed", AdapterPin(name="traces", digest=DIGEST)
     artifact.mkdir()
     (artifact / "adapter_model.safetensors").write_bytes(b"x")
@@ -112,11 +112,16 @@ def test_the_fleet_pins_the_new_adapter_and_asks_no_other(tmp_path: Path) -> Non
     assert isinstance(manifest, FleetManifest)
     assert isinstance(policy, RoutingPolicy)
     assert isinstance(training, TrainingPolicy)
-    assert manifest.adapters == {"traces": pin}
-    assert {name for rules in policy.kinds.values() for name in rules.adapters.values()} == {"traces"}
+    delivered = read_document(fleet_folder() / "fleet-manifest.json")
+    assert isinstance(delivered, FleetManifest)
+    assert manifest.adapters == {**delivered.adapters, "traces": pin}
+    asked = {kind: set(rules.adapters.values()) for kind, rules in policy.kinds.items()}
+    assert asked["reg-doc-drafting"] == {"traces"}
+    assert asked["embedded-fw-c"] == {"embedded-fw-c"}
     assert training.suites["t-1"] == DIGEST
     said = json.loads((tmp_path / "fleet/adapters/signers.json").read_text())
-    assert list(said.values()) == [signer.public_base64]
+    known = json.loads((fleet_folder() / "adapters/signers.json").read_text())
+    assert said == {**known, "demo-trainer": signer.public_base64}
 
 
 def test_a_folder_of_somebody_else_is_left_alone_and_an_own_one_is_made_anew(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def manifest_file(settings: EmbeddedSettings, **digests: str) -> Path:
     assert settings.fleet is not None
     manifest = json.loads((ROOT / "infra" / "fleet" / "fleet-manifest.json").read_text())
     manifest["adapters"] = {}  # their delivery has tests of its own
+    del manifest["triage"]["heads"]
     for spec in manifest["tiers"].values():
         spec.update(digests)
     path = settings.fleet / "fleet-manifest.json"
@@ -97,7 +98,10 @@ def test_a_document_that_cannot_be_read_is_named(settings: EmbeddedSettings) -> 
 def test_open_digests_of_the_manifest_are_those_of_the_local_model(settings: EmbeddedSettings) -> None:
     kept = "sha256:" + "a" * 64
     manifest_file(settings, weights=OPEN, tokenizer=OPEN, engine=kept)
-    local = Pins(weights="sha256:" + "1" * 64, tokenizer="sha256:" + "2" * 64, engine="sha256:" + "3" * 64)
+    reader = Pins(weights="sha256:" + "4" * 64, tokenizer="sha256:" + "5" * 64, engine="sha256:" + "6" * 64)
+    local = Pins(
+        weights="sha256:" + "1" * 64, tokenizer="sha256:" + "2" * 64, engine="sha256:" + "3" * 64, triage=reader
+    )
     establish(settings.layout, settings, lambda: local)
     row = json.loads((settings.layout.documents / "in-force.json").read_text())[0]
     envelope = DsseEnvelope.model_validate_json((settings.layout.documents / row["file"]).read_text())
@@ -106,6 +110,8 @@ def test_open_digests_of_the_manifest_are_those_of_the_local_model(settings: Emb
     assert isinstance(signed, FleetManifest)
     found = {(spec.weights, spec.tokenizer, spec.engine) for spec in signed.tiers.values()}
     assert found == {(local.weights, local.tokenizer, kept)}
+    assert signed.triage is not None
+    assert (signed.triage.weights, signed.triage.engine) == (reader.weights, reader.engine)
 
 
 @pytest.mark.requirement("S1.2-pinned")

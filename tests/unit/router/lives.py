@@ -12,7 +12,8 @@ from tierproof_contracts.task import TaskSubmittedV1
 from tierproof_contracts.text import Text
 from tierproof_contracts.verification import CheckReport, Finding, NotPassed, Passed, Unverifiable
 from tierproof_router import events
-from tierproof_router.decide import Ask, Step, admit, after_failure, after_verdict
+from tierproof_router.choices import Ask, Step
+from tierproof_router.decide import admit, after_failure, after_verdict
 
 FLEET_FOLDER = Path(__file__).resolve().parents[3] / "infra" / "fleet"
 POLICY = RoutingPolicy.model_validate_json((FLEET_FOLDER / "routing-policy.json").read_bytes())

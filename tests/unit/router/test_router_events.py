@@ -11,7 +11,7 @@ from tierproof_contracts.task import TaskSubmittedV1
 from tierproof_contracts.text import Text
 from tierproof_contracts.verification import Finding
 from tierproof_router import advisories, events
-from tierproof_router.decide import Ask
+from tierproof_router.choices import Ask
 
 from tests.unit.router.test_next_step import FLEET, POLICY, slip
 

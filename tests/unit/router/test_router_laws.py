@@ -11,7 +11,7 @@ from tierproof_contracts.documents import ClassRule, RoutingPolicy
 from tierproof_contracts.inference import NotCompleted
 from tierproof_contracts.slip import SafetyClass
 from tierproof_contracts.text import Text
-from tierproof_router.decide import Abstain, Accept, Ask, AskPerson, Fail
+from tierproof_router.choices import Abstain, Accept, Ask, AskPerson, Fail
 
 from tests.unit.router.lives import (
     ALL_NEWS,

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from tierproof_contracts import subjects
 from tierproof_contracts.catalogue import read_event
 from tierproof_contracts.documents import ClassRule, PolicyPublishedV1, RoutingPolicy
+from tierproof_contracts.ids import UNDECLARED
 from tierproof_contracts.questions import Story
 
 from tierproof.connection import Connection
@@ -43,7 +44,8 @@ def explanation(story: Story, policy: RoutingPolicy | None) -> list[str]:
     for event in story.events:
         by_type.setdefault(event.type or event.kind, []).append(event.data)
     accepted, decided = by_type.get("task.accepted.v1", [])[:1], by_type.get("task.decided.v1", [])[:1]
-    rules = [_rule(data, policy) for data in accepted]
+    known = next((data for data in decided if data.get("kind") != UNDECLARED), None)
+    rules = [_rule(data if data["kind"] != UNDECLARED or known is None else known, policy) for data in accepted]
     lines = [_attempt(data) for data in by_type.get("inference.requested.v1", [])]
     for data in decided:
         lines.append(f"outcome {data['outcome']['status']}: {data['because']}")
@@ -54,7 +56,8 @@ def explanation(story: Story, policy: RoutingPolicy | None) -> list[str]:
         )
     for data, rule in zip(accepted, rules, strict=True):
         if rule is not None:
-            lines.append(f"the rule kinds.{data['kind']}.classes.{data['safety_class']}: {_said(rule)}")
+            kind = known["kind"] if known and data["kind"] == UNDECLARED else data["kind"]
+            lines.append(f"the rule kinds.{kind}.classes.{data['safety_class']}: {_said(rule)}")
         lines.append(
             f"pinned at acceptance: policy {data['policy']}, fleet {data['fleet']}, deadline {data['deadline']}"
         )
@@ -75,6 +78,8 @@ def _said(rule: ClassRule) -> str:
 
 
 def _attempt(data: dict[str, Any]) -> str:
+    if data["purpose"] == "triage":
+        return f"triage {data['slip']['triaged']}: the task names no kind, so {data['model']['name']} reads one"
     attempt = data["slip"]["attempts"][-1]
     return f"attempt {attempt['number']}, tier {attempt['tier']}: {WHY[attempt['why']]} ({attempt['rule']})"
 
@@ -91,6 +96,7 @@ def _change(data: dict[str, Any], rule: ClassRule | None) -> str:
         "exhausted": f"a model that passes the checks, or more {where}.repairs or .escalations "
         f"(used: {slip.get('repairs')} and {slip.get('escalations')}{_of(rule)})",
         "over-budget": f"a larger {where}.tokens (spent: {slip.get('tokens_spent')}{f' of {rule.tokens}' if rule else ''})",
+        "out-of-domain": "the task's kind, named (--kind), or other bounds under triage in the routing policy",
         "unknown-kind": "a rule for this kind and class in the routing policy",
         "deadline": "more time (--deadline), or more workers",
         "too-large": f"a shorter prompt, or a larger kinds.{data.get('kind')}.prompt_bytes",

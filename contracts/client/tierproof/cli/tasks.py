@@ -69,8 +69,11 @@ def text_of(path: Path) -> str:
 
 @app.command()
 def submit(
-    kind: Annotated[str, typer.Option("--kind", help="Task kind, e.g. reg-doc-drafting.")],
     safety_class: Annotated[str, typer.Option("--class", help="IEC 62304 class of the affected artifact: A, B or C.")],
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", help="Task kind, e.g. reg-doc-drafting.", show_default="the triage model reads it"),
+    ] = None,
     prompt: Annotated[str | None, typer.Option("--prompt", help="The request itself.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="A file that holds the request.")] = None,
     inputs: Annotated[list[str] | None, typer.Option("--input", help="A named input: name=path. Repeat it.")] = None,

@@ -67,6 +67,60 @@ async def test_a_program_proves_what_it_hears(stack: Stack) -> None:
         result.verify(trust=stack.layout.home / "absent.json")
 
 
+READING = {
+    "kind": "reg-doc-drafting", "kind_micro": 990_000, "modality": "text", "modality_micro": 990_000, "out_of_domain_micro": 1_000,
+    "retrieval": "no", "retrieval_micro": 990_000, "risk": "A", "risk_micro": 990_000,
+}  # fmt: skip
+
+
+def unnamed(submission: Submission, reading: str) -> tuple[str, ...]:
+    """Return a submission that names no kind, whose prompt says what the no-op triage model reads."""
+    _kind, _name, *rest = submission("A")
+    prompt = rest.index("--prompt") + 1
+    rest[prompt] += f"\n<<<TRIAGE\n{reading}\nTRIAGE>>>"
+    return tuple(rest)
+
+
+@pytest.mark.requirement("S9-gate")
+def test_a_task_without_a_kind_is_read_answered_and_explained(tierproof: Any, submission: Submission) -> None:
+    said = tierproof("task", "submit", *unnamed(submission, json.dumps(READING)), "--wait", "--json")
+    assert (said.code, said.value["status"]) == (0, "answered"), said
+    story = tierproof("task", "story", said.value["task_id"], "--json").value
+    types = [event["type"] for event in story["events"]]
+    assert types.count("inference.requested.v1") == types.count("inference.settled.v1") == 2
+    decided = next(event["data"] for event in story["events"] if event["type"] == "task.decided.v1")
+    assert (decided["kind"], decided["slip"]["reading"]) == ("reg-doc-drafting", READING)
+    assert len(decided["cites"]) == 8, "the reading is evidence like every other step"
+    told = tierproof("task", "explain", said.value["task_id"]).out
+    assert "names no kind" in told
+    assert "triage read reg-doc-drafting at 0.990" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    ("reading", "status", "code"),
+    [
+        (READING | {"out_of_domain_micro": 900_000}, "abstained", "out-of-domain"),
+        (READING | {"kind_micro": 500_000}, "abstained", "out-of-domain"),
+        (READING | {"kind": "marketing-copy"}, "abstained", "unknown-kind"),
+        ("nonsense", "failed", "inference"),
+    ],
+)
+@pytest.mark.requirement("S9-gate")
+def test_a_task_without_a_clear_kind_is_declined_with_evidence(
+    tierproof: Any, submission: Submission, reading: Any, status: str, code: str
+) -> None:
+    said = tierproof("task", "submit", *unnamed(submission, json.dumps(reading)), "--wait", "--json")
+    assert (said.value["status"], said.value["code"]) == (status, code), said
+
+
+@pytest.mark.requirement("S9-classC")
+def test_a_request_that_speaks_of_more_harm_than_its_class_waits_for_a_person(
+    tierproof: Any, submission: Submission
+) -> None:
+    said = tierproof("task", "submit", *unnamed(submission, json.dumps(READING | {"risk": "C"})), "--wait", "--json")
+    assert (said.code, said.value["status"]) == (5, "waiting"), said
+
+
 def test_a_durable_that_nobody_granted_is_refused(tierproof: Any) -> None:
     said = tierproof("listen", "--durable", "mine", "--count", "1")
     assert (said.code, "app-demo may not use" in said.err) == (1, True)

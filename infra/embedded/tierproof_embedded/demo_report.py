@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tierproof_contracts.ids import UNDECLARED
 from tierproof_contracts.questions import Story
 
 from tierproof_embedded.demo_tasks import DemoTask
@@ -14,7 +15,10 @@ ENDINGS = ("answered", "repaired", "escalated", "reviewed", "abstained", "dead l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One task in the table. `path` are the tiers asked, in order; `passed` tells for each verdict whether an answer passed."""
+    """One task in the table. `path` are the tiers asked, in order; `passed` tells for each verdict whether an answer passed.
+
+    `named` tells whether the producer named the kind.
+    """
 
     title: str
     kind: str
@@ -28,6 +32,7 @@ class Line:
     index: int
     reviewed: bool
     task_id: str
+    named: bool = True
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -49,11 +54,12 @@ class Line:
 def line_of(task: DemoTask, story: Story) -> Line:
     """Return the line of a finished task."""
     data: list[tuple[str, dict[str, Any]]] = [(event.type or event.kind, event.data) for event in story.events]
-    attempts = [said["slip"]["attempts"][-1] for kind, said in data if kind == "inference.requested.v1"]
+    asked = [said for kind, said in data if kind == "inference.requested.v1" and said["purpose"] == "answer"]
+    attempts = [said["slip"]["attempts"][-1] for said in asked]
     verdicts: list[dict[str, Any]] = [said["verdict"] for kind, said in data if kind == "verification.settled.v1"]
     return Line(
         title=task.title,
-        kind=task.kind,
+        kind=_kind(task, data),
         safety_class=task.safety_class,
         path=tuple(attempt["tier"] for attempt in attempts),
         whys=tuple(attempt["why"] for attempt in attempts),
@@ -64,7 +70,16 @@ def line_of(task: DemoTask, story: Story) -> Line:
         index=story.events[-1].index,
         reviewed=any(kind == "review.decided.v1" for kind, _ in data),
         task_id=story.task_id,
+        named=task.kind != UNDECLARED,
     )
+
+
+def _kind(task: DemoTask, data: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """Return the task's kind; of one that named none, the kind that was read, marked as such."""
+    if task.kind != UNDECLARED:
+        return task.kind
+    decided = next((str(said.get("kind")) for kind, said in data if kind == "task.decided.v1"), UNDECLARED)
+    return "none named" if decided == UNDECLARED else f"{decided} (read)"
 
 
 def _verdict(verdicts: Sequence[dict[str, Any]]) -> str:
@@ -105,7 +120,7 @@ def summary(
     escalated = sum("escalation" in line.whys for line in lines)
     example = next((line for line in lines if line.outcome == "answered" and len(line.path) > 1), lines[0])
     people = sum(line.reviewed for line in lines)
-    adapted = [line.passed[0] for line in lines if line.passed and line.adapters[0]]
+    adapted = [line.passed[0] for line in lines if line.passed and line.adapters[0] and line.named]
     asked, unaided = bare
     tries = f"{sum(first)} of {len(first)} first attempts and {sum(verdicts)} of {len(verdicts)} in all"
     helped = f"{sum(adapted)} of {len(adapted)} tasks; without, in {unaided} of {asked}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, get_args
 
+from tierproof_contracts.ids import UNDECLARED
 from tierproof_domains import dicom_adjacent, embedded_fw_c, reg_doc_drafting
 from tierproof_domains.item import Item
 
@@ -19,7 +20,7 @@ OF_EACH = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoTask:
-    """A task to submit: named inputs are texts, the time allowed is in seconds."""
+    """A task to submit: named inputs are texts, the time allowed is in seconds. Without a kind the triage model reads one."""
 
     title: str
     kind: str
@@ -60,6 +61,18 @@ _ROOT = (
 )
 _DIGITS = "uint32_t s = 0; while (x != 0) { s += x % 10U; x /= 10U; } return (uint16_t)s;"
 
+
+def _unnamed(item: Item) -> DemoTask:
+    """Return a sealed item as a task whose producer names no kind."""
+    return DemoTask(
+        title=f"{item.family}, no kind named",
+        kind=UNDECLARED,
+        safety_class="B",
+        prompt=item.prompt,
+        inputs=dict(item.inputs),
+    )
+
+
 TASKS: tuple[DemoTask, ...] = (
     *_sealed(reg_doc_drafting.items("sealed", most=OF_EACH)),
     *_sealed(embedded_fw_c.items("sealed", most=OF_EACH)),
@@ -68,6 +81,16 @@ TASKS: tuple[DemoTask, ...] = (
         "square root", "B", "uint16_t isqrt(uint32_t x)", "return the integer square root of x, rounded down.", _ROOT
     ),
     _beyond("digit sum", "A", "uint16_t digit_sum(uint32_t x)", "add up the decimal digits of x.", _DIGITS),
+    *(
+        _unnamed(next(islice(domain.items("sealed", most=OF_EACH + 1), OF_EACH, None)))
+        for domain in (reg_doc_drafting, embedded_fw_c, dicom_adjacent)
+    ),
+    DemoTask(
+        title="none of our business",
+        kind=UNDECLARED,
+        safety_class="A",
+        prompt="What is the best thing about sourdough bread?",
+    ),
     DemoTask(
         title="kind without policy",
         kind="marketing-copy",

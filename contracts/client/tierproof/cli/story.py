@@ -24,9 +24,8 @@ def reason_of(data: dict[str, Any]) -> str:
     """Return the sentence that explains an event."""
     if isinstance(data.get("because"), str):
         return str(data["because"])
-    attempts = (data.get("slip") or {}).get("attempts") if isinstance(data.get("slip"), dict) else None
-    if attempts and "prompt" in data:
-        return f"tier {attempts[-1]['tier']}, {attempts[-1]['why']}: {attempts[-1]['rule']}"
+    if "prompt" in data and (told := _asked(data)):
+        return told
     for name in ("verdict", "settlement"):
         said = data.get(name)
         if isinstance(said, dict):
@@ -37,6 +36,15 @@ def reason_of(data: dict[str, Any]) -> str:
     if "deadline" in data:
         return f"deadline {data['deadline']}"
     return f"{data.get('kind', '')} class {data.get('safety_class', '')}".strip() if "kind" in data else ""
+
+
+def _asked(data: dict[str, Any]) -> str:
+    """Return why a request or review was made; empty for a submission, which has no slip."""
+    if data.get("purpose") == "triage":
+        return "names no kind: the triage model reads one"
+    slip = data.get("slip")
+    attempts = slip.get("attempts") if isinstance(slip, dict) else None
+    return f"tier {attempts[-1]['tier']}, {attempts[-1]['why']}: {attempts[-1]['rule']}" if attempts else ""
 
 
 def _said(said: dict[str, Any]) -> str:

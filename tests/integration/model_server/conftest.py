@@ -18,6 +18,7 @@ from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+HEADS = Path(__file__).resolve().parents[3] / "infra/fleet/adapters/triage/heads.safetensors"
 KINDS = {str: ("BYTES", object), bool: ("BOOL", bool)}
 NUMBERS = {
     "sampling_param_max_tokens": ("INT32", np.int32),
@@ -158,6 +159,7 @@ def server(
         home=tmp_path_factory.mktemp("openvino"),
         adapters=adapters["amber"].folder.parent,
         base=base.folder,
+        heads=HEADS,
         settings=EngineSettings(most_prompt_tokens=512),
     )
     with running_server(layout) as running:

@@ -24,7 +24,7 @@ def story(state: Any, *events: tuple[str, dict[str, Any]]) -> Story:
 
 
 def asked(tier: str, why: str) -> tuple[str, dict[str, Any]]:
-    return "inference.requested.v1", {"slip": {"attempts": [{"tier": tier, "why": why}]}}
+    return "inference.requested.v1", {"purpose": "answer", "slip": {"attempts": [{"tier": tier, "why": why}]}}
 
 
 def judged(verdict: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -109,3 +109,12 @@ def test_the_summary_says_what_the_adapters_are_worth() -> None:
     adapted = [replace(first, adapters=("fw",)), replace(second, adapters=("fw", "fw", None))]
     said = summary(adapted, dead=1, entries=77, seconds=12.4, bare=(2, 0))
     assert said[3] == "With its adapters it was right at once in 1 of 2 tasks; without, in 0 of 2."
+
+
+def test_a_task_that_names_no_kind_shows_the_kind_that_was_read() -> None:
+    unnamed = replace(DEMO, kind="undeclared")
+    triage = ("inference.requested.v1", {"purpose": "triage", "slip": {"attempts": [], "triaged": 1}})
+    line = line_of(unnamed, story("answered", triage, asked("s", "first"), ("task.decided.v1", {"kind": "code"})))
+    assert (line.kind, line.path, line.named) == ("code (read)", ("s",), False)
+    declined = line_of(unnamed, story("abstained", triage, ("task.decided.v1", {"kind": "undeclared"})))
+    assert (declined.kind, declined.path) == ("none named", ())

@@ -15,7 +15,7 @@ PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 PYTEST := $(BIN)/python -m pytest
 QUESTIONS := $(filter-out loadtests/machine.py,$(wildcard loadtests/*.py))
 
-.PHONY: help venv demo demo-train up down test test-model test-faults test-tampering test-train train-venv check contracts part11 bench lock tools
+.PHONY: help venv demo demo-train up down test test-model test-faults test-kills test-tampering test-train train-venv check contracts part11 bench lock tools
 
 help: ## list the targets
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## */\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -67,6 +67,9 @@ $(TRAIN_VENV)/.ready: infra/locks/train.txt | tools
 	@[ -x $(TRAIN_VENV)/bin/python ] || $(PYTHON) -m venv $(TRAIN_VENV)
 	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/locks/train.txt || { echo "no training environment: the lock names the build of torch for processors; name the package index that has it in PIP_EXTRA_INDEX_URL"; exit 1; }
 	@touch $@
+
+test-kills: $(READY) ## 50 kills of sequencer, PostgreSQL and nats-server during 200,000 events: none lost, none twice (TIERPROOF_KILL_SEED=N: other moments)
+	@TIERPROOF_KILLS=50 TIERPROOF_KILL_EVENTS=200000 TIERPROOF_KILL_RESULT=ledger_kills $(PYTEST) -q tests/faults/evidence_ledger/test_kill_campaign.py
 
 test-tampering: $(READY) ## 2,000 random tamperings of superusers against one ledger: verification notices every one
 	@TIERPROOF_TAMPERINGS=2000 $(PYTEST) -q tests/integration/evidence_ledger/test_ledger_campaign.py

@@ -17,21 +17,19 @@ import json
 import math
 import os
 import re
-import shutil
 import struct
 import sys
-import tempfile
 import zipfile
 import zlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 try:
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -45,10 +43,18 @@ except ImportError:
 
 TOLERANCE = 60  # seconds by which two clocks may differ
 LARGEST_ENTRY, LARGEST_NOTE, LARGEST_FILE = 0xFFFF, 1 << 20, 1 << 24
-LARGEST_LOG, MOST_BYTES, MOST_FAULTS = 1 << 40, 1 << 34, 10_000
+LARGEST_LOG, MOST_FAULTS = 1 << 40, 10_000
 ENTRY_LINE = re.compile(rb'\{"index":(0|[1-9][0-9]{0,14}),"entry":(.*)\}\n')
 NOTE_LINE = re.compile(rb'\{"size": ?(0|[1-9][0-9]{0,14}), ?"note": ?(".*")\}\n')
 WIDTH, HASH = 256, 32  # of a tile in hashes, of a hash in bytes
+COLUMNS = [  # of entries.csv, behind the index: each name, and the places of which the first that an entry has says it
+    *("recorded_at entry.recorded_at", "kind entry.kind", "event_type event.type", "event_id event.id"),
+    *("task_id data.task_id entry.task_id", "tenant data.tenant", "actor data.signer data.actor event.source"),
+    *("safety_class data.safety_class", "occurred_at event.time", "reason data.reason data.because entry.reason"),
+]
+CELLS = [[place.split(".") for place in column.split()[1:]] for column in COLUMNS]
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet takes for the start of one
+QUOTED = re.compile('[",\r\n]').search  # what a cell with one of these is
 ED25519, COSIGNATURE, MLDSA = 1, 4, 6
 KEY_SIZES = {ED25519: 32, COSIGNATURE: 32, MLDSA: 1312}
 SIGNATURE_SIZES = {ED25519: 64, COSIGNATURE: 8 + 64, MLDSA: 8 + 2420}
@@ -73,22 +79,13 @@ SHAPES = (ValueError, TypeError, AttributeError, LookupError, RuntimeError, Over
 BROKEN = (*SHAPES, OSError, EOFError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong, and at which index; with an end, somewhere from the index on and before the end."""
-
-    words: str
-    index: int | None = None
-    end: int | None = None
-
-
-class Faults(list[Fault]):
-    """What was found, the first ten thousand."""
+class Faults(list[tuple[str, "int | None", "int | None"]]):
+    """What was found, the first ten thousand: words, an index, and an end for what is somewhere from the index on and before it."""
 
     def add(self, words: str, index: int | None = None, end: int | None = None) -> None:
         """Note a fault."""
         if len(self) < MOST_FAULTS:
-            self.append(Fault(words, index, end))
+            self.append((words, index, end))
 
     @contextmanager
     def noting(self, words: str, index: int | None = None, end: int | None = None) -> Iterator[None]:
@@ -100,9 +97,9 @@ class Faults(list[Fault]):
 
     def first(self) -> int | None:
         """Return the first bad index: of a span, an exact one in it rather than its start."""
-        exact = min((fault.index for fault in self if fault.index is not None and fault.end is None), default=1 << 60)
-        spans = [fault.index for fault in self if fault.index is not None and fault.end and not fault.index <= exact < fault.end]
-        return None if (first := min([exact, *spans])) == 1 << 60 else first
+        exact = min((index for _, index, end in self if index is not None and end is None), default=math.inf)
+        spans = [index for _, index, end in self if index is not None and end and not index <= exact < end]
+        return int(first) if (first := min([exact, *spans])) < math.inf else None
 
 
 # Ed25519 (RFC 8032 section 5.1), strict: canonical S and points, no keys of small order; the equation without the cofactor.
@@ -126,31 +123,26 @@ def times(factor: int, point: tuple[int, ...]) -> tuple[int, ...]:
     return result
 
 
+@lru_cache(maxsize=256)
 def point_of(content: bytes) -> tuple[int, ...] | None:
-    """Decode a point; None for bytes that are not the one encoding of a point."""
+    """Decode a public key's point; None for bytes that are not the one encoding of a point, and for points of small order."""
     number = int.from_bytes(content, "little")
     sign, y = number >> 255, number & (1 << 255) - 1
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
     x = x * ROOT_OF_MINUS_ONE % P if (x * x - square) % P else x
     x = P - x if x & 1 != sign else x
-    return None if y >= P or (x * x - square) % P or (x in {0, P} and sign) else (x, y, 1, x * y % P)
+    eighth = times(8, point := (x, y, 1, x * y % P))
+    wrong = len(content) != 32 or y >= P or (x * x - square) % P or (x in {0, P} and sign)
+    return None if wrong or (eighth[0] == 0 and eighth[1] == eighth[2]) else point
 
 
 BASE = point_of((4 * pow(5, P - 2, P) % P).to_bytes(32, "little")) or ()
 
 
-@lru_cache(maxsize=256)
-def key_point(key: bytes) -> tuple[int, ...] | None:
-    """Return the point of a public key; None for one that is not canonical or of small order."""
-    point = point_of(key) if len(key) == 32 else None
-    x, y, z, _ = times(8, point or (0, 1, 1, 0))
-    return None if x == 0 and y == z else point
-
-
 def ed25519(key: bytes, message: bytes, signature: bytes) -> bool:
     """Tell whether a key signed a message."""
-    point = key_point(key)
+    point = point_of(key)
     if point is None or len(signature) != 64:
         return False
     if Ed25519PublicKey is not None:
@@ -274,7 +266,7 @@ def signed_by(key: Key, note: Note, signature: bytes) -> tuple[bool | None, int]
     if MLDSA44PublicKey is None or max(len(name), len(origin)) > 255:
         return None if MLDSA44PublicKey is None else False, time
     head = b"subtree/v1\n\x00" + bytes([len(name)]) + name + signature[:8] + bytes([len(origin)]) + origin
-    return by_cryptography(MLDSA44PublicKey, key.raw, head + struct.pack(">QQ", 0, note.size) + note.root, signature[8:]), time
+    return by_cryptography(MLDSA44PublicKey, key.raw, head + bytes(8) + note.size.to_bytes(8, "big") + note.root, signature[8:]), time
 
 
 class Trust:
@@ -320,64 +312,52 @@ class Trust:
 
 
 # Files.
-def unpacked(archive: str, folder: str, most_bytes: int) -> str:
-    """Unpack a .zip into a new folder, member by member, none beyond its announced size; raises BROKEN."""
-    with zipfile.ZipFile(archive) as zipped:
-        need(sum(info.file_size for info in zipped.infolist()) <= most_bytes, "larger than --most-bytes allows")
-        for info in [info for info in zipped.infolist() if not info.is_dir()]:
-            need("\\" not in info.filename and not {"", "..", "."} & set(info.filename.split("/")), "a name leads outside")
-            need(info.compress_type in {0, 8}, "packed in another way than deflate")
-            os.makedirs(os.path.dirname(path := os.path.join(folder, info.filename)), exist_ok=True)
-            with zipped.open(info) as source, open(path, "xb") as target:  # x: no name twice
-                shutil.copyfileobj(source, target)
-    return folder
-
-
 class Pack:
-    """A folder by names of files; every method raises BROKEN."""
+    """Files by their names, of a folder or of a .zip, read where they are; every method raises BROKEN."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, path: str, archive: zipfile.ZipFile | None) -> None:
         """Find the files."""
-        self.folder, self.names = folder, set[str]()
-        for at, folders, files in os.walk(folder):
-            paths = {name: os.path.join(at, name) for name in folders + files}
-            need(not any(map(os.path.islink, paths.values())), "holds a link")
-            need(all(os.path.isfile(paths[name]) for name in files), "holds what is no file")
-            self.names |= {os.path.relpath(paths[name], folder).replace(os.sep, "/") for name in files}
+        self.path, self.archive = path, archive
+        if archive:
+            packed = [each for each in archive.infolist() if not each.is_dir()]
+            need(all(each.compress_type in {0, 8} for each in packed), "packed in another way than deflate")
+            names = [each.filename for each in packed]
+        else:
+            found = [os.path.join(at, name) for at, folders, files in os.walk(path) for name in folders + files]
+            need(not any(map(os.path.islink, found)), "holds a link")
+            need(all(os.path.isfile(each) or os.path.isdir(each) for each in found), "holds what is no file")
+            names = [os.path.relpath(each, path).replace(os.sep, "/") for each in found if os.path.isfile(each)]
+        outside = [name for name in names if "\\" in name or {"", ".", ".."} & set(name.split("/"))]
+        need(not outside and len(set(names)) == len(names), "a name leads outside, or is there twice")
+        self.names = set(names)
 
-    def blocks(self, name: str, most: float = math.inf) -> Iterator[bytes]:
-        """Yield a file's bytes, at most so many."""
+    def open(self, name: str) -> IO[bytes]:
+        """Return a file to read from."""
         need(name in self.names, f"{name[:80]}: missing")
-        need(os.path.getsize(path := os.path.join(self.folder, name)) <= most, f"{name}: larger than {most} bytes")
-        with open(path, "rb") as file:
-            yield from iter(lambda: file.read(1 << 18), b"")
+        return self.archive.open(name) if self.archive else open(os.path.join(self.path, name), "rb")
 
     def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
         """Return a file's bytes, at most so many."""
-        return b"".join(self.blocks(name, most))
-
-    def lines(self, name: str, form: re.Pattern[bytes], most: int) -> Iterator[tuple[int, bytes]]:
-        """Yield what the lines of a file hold: a place, and bytes that are told by the form."""
-        with open(os.path.join(self.folder, name), "rb") as file:
-            while line := file.readline(most + 64):
-                found = form.fullmatch(line)
-                if not found or len(found[2]) > most:
-                    raise Wrong("not a line of a pack, too long or not whole")
-                yield int(found[1]), found[2]
+        with self.open(name) as file:
+            content = file.read(most + 1)
+        need(len(content) <= most, f"{name}: larger than {most} bytes")
+        return content
 
 
 # The Merkle tree (RFC 9162), its tiles (c2sp.org/tlog-tiles).
 class Tree:
-    """A tree that grows by leaves and keeps its right edge alone."""
+    """A tree that grows by leaves and keeps its right edge alone, and of the tiles above the leaves what stands in the open ones."""
 
     def __init__(self) -> None:
-        self.size, self.edge = 0, list[bytes]()
+        self.size, self.edge, self.above = 0, list[bytes](), dict[int, list[bytes]]()
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf's hash."""
-        at = self.size
+        at, height = self.size, 0
         while at & 1:
-            leaf, at = sha256(b"\x01" + self.edge.pop() + leaf), at >> 1
+            leaf, at, height = sha256(b"\x01" + self.edge.pop() + leaf), at >> 1, height + 1
+            if height % 8 == 0:
+                self.above.setdefault(height // 8, []).append(leaf)
         self.edge.append(leaf)
         self.size += 1
 
@@ -391,39 +371,22 @@ class Tree:
 
 def inclusion_root(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
     """Return the root to which an inclusion proof leads (RFC 9162 section 2.1.3.2); raises Wrong."""
+    need(bool(path) is (size > 1), "a proof of another length")
     if size == 1:
-        need(not path, "a proof that is too long")
         return leaf
-    need(path, "a proof that is too short")
     half = 1 << (size - 1).bit_length() - 1  # the leaves below the left child
     if index < half:
         return sha256(b"\x01" + inclusion_root(index, half, leaf, path[:-1]) + path[-1])
     return sha256(b"\x01" + path[-1] + inclusion_root(index - half, size - half, leaf, path[:-1]))
 
 
-# Time stamps (RFC 3161): DER values lie in each other, and each begins with a tag and its length.
-def values(content: bytes) -> list[bytes]:
-    """Return the contents of the DER values in a row; raises LookupError."""
-    found, at = list[bytes](), 0
-    while at < len(content):
-        length, start = content[at + 1], at + 2
-        if length & 128:
-            start += length & 127
-            length = int.from_bytes(content[at + 2 : start], "big")
-        at = start + length
-        found.append(content[start:at] if at <= len(content) else [content][at])
-    return found
-
-
-def stamped(reply: bytes) -> tuple[bytes, float]:
-    """Return the SHA-256 imprint and the POSIX time of a reply; its signature is not checked. Raises BROKEN."""
-    status, token = values(values(reply)[0])
-    signed = values(values(values(token)[1])[0])
-    info = values(values(values(values(signed[2])[1])[0])[0])
-    algorithm, imprint = values(info[2])
-    need(int.from_bytes(values(status)[0], "big") < 2, "a refusal")
-    need(values(algorithm)[0] == bytes.fromhex("608648016503040201"), "not over SHA-256")
-    return imprint, datetime.strptime(info[4][:14].decode() + "+0000", "%Y%m%d%H%M%S%z").timestamp()
+def stamped(reply: bytes, digest: bytes) -> float:
+    """Return when, by a reply (RFC 3161), a digest was there: all else, form and signature, is for `openssl ts`. Raises BROKEN."""
+    _, found, behind = reply.partition(b"\x04\x20" + digest)  # TSTInfo: the digest, a serial number, the time
+    time = re.search(rb"\x18.([0-9]{14})[.0-9]*Z", behind, re.DOTALL)
+    if not found or not time:
+        raise Wrong("not over the text of that checkpoint")
+    return datetime.strptime(time[1].decode() + "+0000", "%Y%m%d%H%M%S%z").timestamp()
 
 
 @lru_cache(maxsize=64)
@@ -432,9 +395,22 @@ def seconds(text: str) -> float:
     return datetime.fromisoformat(text + "+00:00").timestamp()
 
 
+def row_of(index: int, said: dict[str, Any]) -> list[str]:
+    """Return what entries.csv must say of an entry; before what a spreadsheet takes for a formula stands an apostrophe."""
+    event, cells = part(said, "event"), [str(index)]
+    inside = {"entry": said, "event": event, "data": part(event, "data")}
+    for places in CELLS:
+        for at, name in places:
+            if (value := inside[at].get(name)) is not None:
+                break
+        cell = value if type(value) is str else "" if value is None else ENCODE(value)
+        cells.append("'" + cell if cell.startswith(FORMULA) else cell)
+    return cells
+
+
 @dataclass
 class Rules:
-    """The rules of entries: form, times, ids, positions in streams, one outcome a task, a person's word. All raise BROKEN."""
+    """The rules of entries: times, ids, positions in streams, one outcome a task, a person's word. All raise BROKEN."""
 
     trust: Trust
     tolerance: float
@@ -444,13 +420,15 @@ class Rules:
     runs: dict[str, list[list[float]]] = field(default_factory=dict)  # of positions in a stream: first and last one
     rotations: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # which no checkpoint covers yet
 
-    def check(self, index: int, content: bytes) -> None:
+    def check(self, index: int, said: dict[str, Any]) -> None:
         """Check one entry."""
-        said = DECODE(text := content.decode())
-        need(type(said) is dict and ENCODE(said) == text, "not canonical JSON")
         event, kind, position = part(said, "event"), said.get("kind"), said.get("stream_seq")
         data = part(event, "data")
-        self.time(said["recorded_at"])
+        time = said["recorded_at"]
+        recorded = seconds(time[:19]) if time.endswith("Z") else math.nan
+        need(recorded + self.tolerance >= self.latest, "recorded_at: no time, or runs backwards: a clock is shifted")
+        need(recorded + self.tolerance >= self.cosigned, "recorded too long before a witness cosigned what is below: a clock is shifted")
+        self.latest = max(recorded, self.latest)
         if kind == "act" and event.get("type") == "ledger.rotated.v1":
             self.rotations.append((index, data))
         if kind in ("event", "release", "act"):
@@ -459,13 +437,6 @@ class Rules:
             self.take(f"{said.get('stream')}@{said.get('stream_created')}", position)
         if kind == "release":
             self.release(index, part(said, "review"), event, data)
-
-    def time(self, text: str) -> None:
-        """Check when an entry was recorded."""
-        recorded = seconds(text[:19]) if text.endswith("Z") else math.nan
-        need(recorded + self.tolerance >= self.latest, "recorded_at: no time, or runs backwards: a clock is shifted")
-        need(recorded + self.tolerance >= self.cosigned, "recorded too long before a witness cosigned what is below: a clock is shifted")
-        self.latest = max(recorded, self.latest)
 
     def once(self, what: str, value: Any) -> None:
         """Keep a value, which must be new."""
@@ -499,9 +470,8 @@ class Rules:
         need((review["verdict"], review["task_id"], review["answer"]) == answer, "the review confirms something else than this answer")
 
     def gaps(self) -> dict[str, list[list[float]]]:
-        """Return the first gaps of each stream."""
-        gaps = {stream: [[a[1] + 1, b[0] - 1] for a, b in zip(runs[:10], runs[1:])] for stream, runs in self.runs.items()}
-        return {stream: found for stream, found in gaps.items() if found}
+        """Return the first gaps of each stream that has some."""
+        return {stream: [[a[1] + 1, b[0] - 1] for a, b in zip(runs[:10], runs[1:])] for stream, runs in self.runs.items() if len(runs) > 1}
 
 
 class Verification:
@@ -515,9 +485,13 @@ class Verification:
         numbers = [self.size, said["entries"], said.get("proofs", 0)]
         need(said["pack"] == 1 and type(said["selection"]) is type(self.files) is dict, "manifest.json is not of version 1")
         need(all(map(is_size, numbers)) and self.size <= LARGEST_LOG, "manifest.json: a number is none, or too large")
+        roots = map(re.compile("[0-9a-f]{64}").fullmatch, known.values())
+        need(min(known, default=1) > 0 and all(roots), "--known is SIZE:ROOT, in hexadecimal")
         self.tree, self.rules, self.faults, self.good_size = Tree(), Rules(trust, tolerance), Faults(), 0
         self.counts = dict.fromkeys(["entries", "checkpoints", "proofs", "time_stamps"], 0)
         self.witness_times, self.bodies = dict[str, int](), dict[int, tuple[bytes, float]]()  # of stamped ones: digest, newest entry
+        self.tiles = {name for name in pack.names if name.startswith("tile/")}  # that nothing was compared with yet
+        self.table: IO[bytes] | None = None
 
     def run(self) -> dict[str, Any]:
         """Verify everything and return the report."""
@@ -533,83 +507,125 @@ class Verification:
         return self.report()
 
     def digests(self) -> None:
-        """Compare the digests of files, and that no file is unlisted."""
-        for name in self.pack.names - set(self.files):
-            if name != "manifest.json" and not name.startswith(("tile/", "proofs/")):
-                self.faults.add(f"{name[:80]}: not in the manifest")
-        for name, digest in self.files.items():
+        """Compare the digests of files, and that no file is unlisted: what is in `tile` and `proofs` proves itself."""
+        unlisted = {name for name in self.pack.names if name == "manifest.json" or name.startswith(("tile/", "proofs/"))}
+        for name in sorted((self.pack.names - unlisted) | set(self.files)):
             found = hashlib.sha256()
             with self.faults.noting(name[:80]):
-                for block in self.pack.blocks(name):
-                    found.update(block)
-                need(digest == f"sha256:{found.hexdigest()}", "other bytes than the manifest says")
+                need(name in self.files, "not in the manifest")
+                with self.pack.open(name) as file:
+                    for block in iter(lambda: file.read(1 << 18), b""):
+                        found.update(block)
+                need(self.files[name] == f"sha256:{found.hexdigest()}", "other bytes than the manifest says")
 
     def ascending(self, name: str, form: re.Pattern[bytes], most: int) -> Iterator[tuple[int, bytes]]:
-        """Yield a file's lines in ascending order; what stands elsewhere is a fault, and what cannot be read one and the end."""
+        """Yield a file's lines, a place and bytes; what stands out of order is a fault, and what cannot be read one and the end."""
         before = -1
         try:
-            for place, content in self.pack.lines(name, form, most):
-                if place > before:
-                    before = place
-                    yield place, content
-                else:
-                    self.faults.add(f"{name}: {place} twice, or out of order", before)
+            with self.pack.open(name) as file:
+                while line := file.readline(most + 64):
+                    found = form.fullmatch(line)
+                    if not found or len(found[2]) > most:
+                        raise Wrong("not a line of a pack, too long or not whole")
+                    if (place := int(found[1])) > before:
+                        before = place
+                        yield place, found[2]
+                    else:
+                        self.faults.add(f"{name}: {place} twice, or out of order", before)
         except BROKEN as error:
             self.faults.add(f"{name}: after {before}: {str(error)[:200]}", max(before, 0))
 
     def growing(self) -> Iterator[int]:
         """Check every entry and append its leaf: the tile's where there is one, so that one fault stays one. Yields after each."""
-        entries, tile, end = self.ascending("entries.jsonl", ENTRY_LINE, LARGEST_ENTRY), b"", (math.inf, b"")
+        entries, end = self.ascending("entries.jsonl", ENTRY_LINE, LARGEST_ENTRY), (math.inf, b"")
         place, content = next(entries, end)
+        self.row(0, ["index", *(column.split()[0] for column in COLUMNS)])
         for index in range(self.size):
-            if index % WIDTH == 0:
-                tile = b""
+            n, at = divmod(index, WIDTH)
+            if at == 0:
+                tile, bundle = b"", bytearray()
                 with self.faults.noting("tile", index):
-                    tile = self.leaf_tile(index // WIDTH)
-            leaf = tile[index % WIDTH * HASH :][:HASH]
+                    tile = self.tile("0", n, self.size, WIDTH * HASH)
+            leaf = tile[at * HASH :][:HASH]
             if place == index:
                 found = sha256(b"\x00" + content)
+                bundle += len(content).to_bytes(2, "big") + content
                 if leaf and found != leaf:
                     self.faults.add("the entry is not the leaf of the tree", index)
                 with self.faults.noting("entry", index):
-                    self.rules.check(index, content)
+                    said = DECODE(text := content.decode())
+                    need(type(said) is dict and ENCODE(said) == text, "not canonical JSON")
+                    self.row(index, row_of(index, said))
+                    self.rules.check(index, said)
                 self.counts["entries"] += 1
                 leaf, (place, content) = leaf or found, next(entries, end)
             elif self.full:
                 self.faults.add("entries.jsonl: the entry is missing", index)
+                self.table = None  # whose rows have no entry to compare with
             if not leaf:
                 self.faults.add("neither entry nor leaf: the walk ends here", index)
                 return
             self.tree.append(leaf)
             if index + 1 in self.known and self.known[index + 1] != self.tree.root().hex():
                 self.faults.add(f"the root at {index + 1} is not the known one: the log was rewritten", self.good_size, index + 1)
+            if at + 1 == WIDTH or index + 1 == self.size:
+                self.repeats(n, bundle)
             yield index
         if place < math.inf:
             self.faults.add("entries.jsonl: goes on beyond the log", self.size)
+        self.row(self.size, [])
+        for name in sorted(self.tiles):
+            self.faults.add(f"{name[:80]}: belongs to no tree of this size")
 
-    def leaf_tile(self, n: int) -> bytes:
-        """Return the hashes of a tile of leaves; raises BROKEN."""
-        groups, width = [f"{n % 1000:03}"], min(WIDTH, self.size - n * WIDTH)
-        while n := n // 1000:
-            groups.insert(0, f"x{n % 1000:03}")
-        content = self.pack.read(f"tile/0/{'/'.join(groups)}" + ("" if width == WIDTH else f".p/{width}"), WIDTH * HASH)
-        need(len(content) == width * HASH, "a tile of the wrong length")
+    def tile(self, kind: str, n: int, count: int, most: int) -> bytes:
+        """Return a tile (c2sp.org/tlog-tiles) of a row of so many hashes or entries, which has at most so many bytes; raises BROKEN."""
+        width, (*above, last) = min(WIDTH, count - n * WIDTH), (group.zfill(3) for group in f"{n:,}".split(","))
+        name = f"tile/{kind}/" + "".join(f"x{group}/" for group in above) + last + ("" if width == WIDTH else f".p/{width}")
+        self.tiles.discard(name)
+        content = self.pack.read(name, most)
+        need(kind == "entries" or len(content) == width * HASH, f"{name}: a tile of the wrong length")
         return content
+
+    def repeats(self, n: int, bundle: bytearray) -> None:
+        """Compare what repeats a tile's leaves with what these give: the bundle of their entries, the tiles above that are whole now."""
+        size = self.tree.size
+        made = [("entries", n, size, bytes(bundle), n * WIDTH)] if self.full else []
+        for level, hashes in self.tree.above.items():
+            if hashes and (len(hashes) == WIDTH or size == self.size):
+                above = n >> 8 * level
+                made.append((str(level), above, size >> 8 * level, b"".join(hashes), above * WIDTH << 8 * level))
+                hashes.clear()
+        for kind, number, count, content, index in made:
+            with self.faults.noting("tile", index, size):
+                same = self.tile(kind, number, count, len(content)) == content
+                need(same, f"tile/{kind}/: number {number} is not what entries.jsonl and its leaves give")
+
+    def row(self, index: int, cells: list[str]) -> None:
+        """Compare the next row of entries.csv, none for its end, up to the first that is another."""
+        quoted = ['"' + each.replace('"', '""') + '"' if QUOTED(each) else each for each in cells]
+        line = (",".join(quoted) + "\r\n").encode() if cells else b""
+        with self.faults.noting("entries.csv", index):
+            table, self.table = self.table, None
+            need(table is None or table.read(len(line) or 1) == line, "says something else than the entry, here and perhaps below")
+            self.table = table
 
     def walk(self) -> None:
         """Let the tree grow from checkpoint to checkpoint, so that each must have the root of the same entries."""
-        leaves = self.growing()
-        for size, line in self.ascending("checkpoints.jsonl", NOTE_LINE, LARGEST_NOTE):
-            deque(islice(leaves, max(0, min(size, self.size) - self.tree.size)), maxlen=0)  # lets it grow so far
-            with self.faults.noting(f"checkpoints.jsonl: {size}", self.good_size, min(size, self.size)):
-                self.checkpoint(note_of(DECODE(line.decode())), size)
-        deque(leaves, maxlen=0)
+        with ExitStack() as opened:
+            with self.faults.noting("entries.csv"):
+                self.table = opened.enter_context(self.pack.open("entries.csv"))
+            leaves = self.growing()
+            for size, line in self.ascending("checkpoints.jsonl", NOTE_LINE, LARGEST_NOTE):
+                deque(islice(leaves, max(0, min(size, self.size) - self.tree.size)), maxlen=0)  # lets it grow so far
+                self.counts["checkpoints"] += 1
+                with self.faults.noting(f"checkpoints.jsonl: {size}", self.good_size, min(size, self.size)):
+                    self.checkpoint(note_of(DECODE(line.decode())), size)
+            deque(leaves, maxlen=0)
         if max(self.known, default=0) > self.size:
             self.faults.add(f"the pack ends at {self.size}, and size {max(self.known)} is known: cut short", self.size)
 
     def checkpoint(self, note: Note, size: int) -> None:
         """Compare a checkpoint with the tree, verify its signatures and times, then follow rotations under it; raises BROKEN."""
-        self.counts["checkpoints"] += 1
         need(note.size == size == self.tree.size and note.root == self.tree.root(), "another root than the entries, or another size")
         if f"timestamps/{size}.tsr" in self.pack.names:
             self.bodies[size] = sha256(note.body.encode()), self.rules.latest
@@ -630,16 +646,15 @@ class Verification:
         note, said, before = note_of(self.pack.read("checkpoint", LARGEST_NOTE).decode()), self.manifest, self.good_size
         need((note.size, note.origin, note.root.hex()) == (self.size, said["log"], said["root"]), "not the one that the manifest names")
         self.checkpoint(note, self.size)
-        self.counts["checkpoints"] -= 1  # it is one of checkpoints.jsonl
         need(before == self.size, "is not in checkpoints.jsonl, or not right there")
         need(said["entries"] == self.counts["entries"], "manifest.json names another number of entries")
 
     def check_stamp(self, name: str) -> None:
         """Compare a time stamp with the checkpoint that it names; raises BROKEN."""
-        imprint, time = stamped(self.pack.read(name, LARGEST_NOTE))
         size = whole(name[len("timestamps/") : -len(".tsr")])
-        body, latest = self.bodies.get(size, (b"", 0.0))
-        need(imprint == body, "not over the text of that checkpoint")
+        digest, latest = self.bodies.get(size, (b"", 0.0))
+        need(digest, "of no published checkpoint")
+        time = stamped(self.pack.read(name, LARGEST_NOTE), digest)
         if latest > time + self.tolerance:
             self.faults.add(f"{name}: older than an entry under it: a clock is shifted", size - 1)
         self.counts["time_stamps"] += 1
@@ -654,37 +669,35 @@ class Verification:
         self.counts["proofs"] += 1
         with self.faults.noting(name, index):
             self.trust.open(note)
-            leaf = self.leaf_tile(index // WIDTH)[index % WIDTH * HASH :][:HASH]
+            leaf = self.tile("0", index // WIDTH, self.size, WIDTH * HASH)[index % WIDTH * HASH :][:HASH]
             root = inclusion_root(index, note.size, leaf, [unbase64(line) for line in path])
             need(root == note.root, "does not lead to the root")
 
     def report(self) -> dict[str, Any]:
         """Return what was found."""
         unchecked = {
-            "entries.csv: a convenience; what it says was not compared with the entries": "entries.csv" in self.pack.names,
-            "tiles but those of the leaves: tile/entries/, tile/1/ and above repeat what was checked, or belong to nothing": True,
-            "signatures of time stamps: their digests were compared; check with openssl ts": self.counts["time_stamps"],
+            "whether other entries would have fitted the selection": not self.full,
+            "signatures of time stamps: digests and times alone were compared; check with openssl ts": self.counts["time_stamps"],
             "dates of entries against cosignatures below them: no --cosigned-within": self.within is None,
             f"{self.trust.unchecked} ML-DSA-44 signatures: needs `cryptography`": self.trust.unchecked,
         }
         said = {"log": str(self.manifest.get("log")), "size": self.size, "root": self.tree.root().hex(), "full": self.full}
         said |= {"verified": not self.faults, **self.counts, "gaps": self.rules.gaps() if self.full else {}}
         said |= {"not_checked": [words for words, so in unchecked.items() if so], "first_bad_index": self.faults.first()}
-        told = [{"index": fault.index, "fault": fault.words} for fault in self.faults[:100]]
+        told = [{"index": index, "fault": words} for words, index, _ in self.faults[:100]]
         return {**said, "fault_count": len(self.faults), "faults": told}
 
 
 def verify(
-    path: str, trust: bytes, known: dict[int, str] | None = None, tolerance: float = TOLERANCE, most_bytes: int = MOST_BYTES,
-    within: float | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    path: str, trust: bytes, known: dict[int, str] | None = None, tolerance: float = TOLERANCE, within: float | None = None
+) -> dict[str, Any]:
     """Verify a pack and return the report; `within`: --cosigned-within. Raises Unusable."""
-    with tempfile.TemporaryDirectory() as empty:
-        what = "trust file"
+    what = "trust file"
+    with ExitStack() as opened:
         try:
             believed, what = Trust(trust), "pack"
-            pack = Pack(unpacked(path, empty, most_bytes) if os.path.isfile(path) else path)
-            verification = Verification(pack, believed, known or {}, tolerance, within)
+            archive = opened.enter_context(zipfile.ZipFile(path)) if os.path.isfile(path) else None
+            verification = Verification(Pack(path, archive), believed, known or {}, tolerance, within)
         except BROKEN as error:
             raise Unusable(f"{what}: {type(error).__name__}: {str(error)[:120]}") from None
         return verification.run()
@@ -702,29 +715,22 @@ def shown(report: dict[str, Any]) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in "\n".join(lines))
 
 
-def known_of(text: str) -> tuple[int, str]:
-    """Read SIZE:ROOT."""
-    if not (found := re.fullmatch(r"([1-9][0-9]{0,14}):([0-9a-fA-F]{64})", text)):
-        raise argparse.ArgumentTypeError("SIZE:ROOT in hexadecimal")
-    return int(found[1]), found[2].lower()
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="tierproof-verify", description="Verify an export pack.")
     parser.add_argument("pack", help="a folder or a .zip file")
     parser.add_argument("--trust", required=True, help="whom you believe; not from whoever gave you the pack")
-    parser.add_argument("--known", type=known_of, action="append", default=[], metavar="SIZE:ROOT")
+    parser.add_argument("--known", action="append", default=[], metavar="SIZE:ROOT", help="a checkpoint that you noted before")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="seconds between clocks (default 60)")
     parser.add_argument("--cosigned-within", type=float, metavar="SECONDS", help="the slowest that you allow witnesses")
-    parser.add_argument("--most-bytes", type=int, default=MOST_BYTES, help="largest unpacked size of a .zip")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
     try:
         with open(asked.trust, "rb") as file:
             trust = file.read(LARGEST_FILE)
-        report = verify(asked.pack, trust, dict(asked.known), asked.tolerance, asked.most_bytes, asked.cosigned_within)
-    except (Unusable, OSError) as error:
+        known = {int(size): root.lower() for size, _, root in (each.partition(":") for each in asked.known)}
+        report = verify(asked.pack, trust, known, asked.tolerance, asked.cosigned_within)
+    except (Unusable, OSError, ValueError) as error:
         text = str(error).encode("ascii", "replace").decode()
         print(json.dumps({"verified": False, "unusable": text}) if asked.json else f"UNUSABLE: {text}")
         return 2

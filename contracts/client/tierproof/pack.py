@@ -46,28 +46,37 @@ def tile_path(level: int | str, n: int, width: int) -> str:
 
 
 def cell(value: object) -> str:
-    """Return a cell that no spreadsheet takes for a formula: what could begin one begins with an apostrophe."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    """Return a cell, JSON where it is no text; what a spreadsheet takes for a formula begins with an apostrophe."""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    return "" if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def told(index: int, entry: Mapping[str, Any]) -> tuple[object, ...]:
     """Return what the columns say of an entry, as the ledger's own search columns do."""
-    event = entry.get("event") or {}
-    data = event.get("data") or {}
+    event = _object(entry.get("event"))
+    data = _object(event.get("data"))
     return (
         index,
         entry.get("recorded_at"),
         entry.get("kind"),
         event.get("type"),
         event.get("id"),
-        data.get("task_id") or entry.get("task_id"),
+        _first(data.get("task_id"), entry.get("task_id")),
         data.get("tenant"),
-        data.get("signer") or data.get("actor") or event.get("source"),
+        _first(data.get("signer"), data.get("actor"), event.get("source")),
         data.get("safety_class"),
         event.get("time"),
-        data.get("reason") or data.get("because") or entry.get("reason"),
+        _first(data.get("reason"), data.get("because"), entry.get("reason")),
     )
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _first(*values: object) -> object:
+    return next((value for value in values if value is not None), None)
 
 
 class EntryFiles:

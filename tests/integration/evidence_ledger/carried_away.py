@@ -92,6 +92,7 @@ async def _later_years(broker: NatsServer, ledger: LedgerDatabase) -> None:
         custody.erase(ledger.dsn("ledger_eraser"), "globex", "they asked for it")
     assert custody.erase(ledger.dsn("ledger_eraser"), "acme", "they asked for it") == 1
     await until(ledger, DEEDS, 2)
+    await quiet(ledger)
     later = [answered_task(number, safety_class="C", tenant="globex") for number in range(14, 26)]
     await _heard(broker, ledger, [*later, *(abstained_task(number) for number in range(26, 36))])
     await until(ledger, STAMPS % 3, wanted=True)

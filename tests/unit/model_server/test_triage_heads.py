@@ -4,20 +4,22 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from tierproof_model_server import safetensors
 from tierproof_model_server.errors import TriageHeadsDamaged
 from tierproof_model_server.noop_answers import NOTHING_READ, reading_in
 from tierproof_model_server.triage_heads import Heads
 
+Parts = dict[str, npt.NDArray[np.float32]]
 WIDTH, UNITS = 4, 3
 LABELS = {"kind": ["fw", "doc"], "out_of_domain": ["no", "yes"]}
 FACTS = {"labels": json.dumps(LABELS), "encoder": "sha256:0", "longest_tokens": "16"}
 
 
-def tensors(temperature: float = 2.0) -> dict[str, np.ndarray]:
+def tensors(temperature: float = 2.0) -> Parts:
     chance = np.random.default_rng(1)
-    found = {}
+    found: Parts = {}
     for label, names in LABELS.items():
         shapes = {"units": (UNITS, WIDTH), "units_bias": (UNITS,), "weight": (len(names), UNITS), "bias": (len(names),)}
         found |= {f"{label}.{part}": chance.normal(size=shape).astype(np.float32) for part, shape in shapes.items()}
@@ -25,7 +27,7 @@ def tensors(temperature: float = 2.0) -> dict[str, np.ndarray]:
     return found
 
 
-def written(path: Path, parts: dict[str, np.ndarray], facts: dict[str, str]) -> Path:
+def written(path: Path, parts: Parts, facts: dict[str, str]) -> Path:
     path.write_bytes(safetensors.encode(parts, facts))
     return path
 

@@ -152,17 +152,26 @@ def verify_command(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Hold an artifact against its signed provenance: every file, the lock, nothing else."""
+    """Hold an artifact against its signed provenance: every file of it, and the lock. What lies beside is named."""
     with _refusals(as_json=as_json):
         trusted = {f"signer-{at}": Ed25519Verifier.from_base64(key) for at, key in enumerate(_keys(signer))}
         try:
-            said, of = provenance.verified(artifact, trusted)
+            said, of = provenance.verified(artifact, trusted, nothing_else=False)
         except ValueError as error:
             mend = "name a folder that `tierproof train run` signed"
             raise TrainingRefused("bad-statement", f"{artifact}: {error}", mend) from None
-    word = {"files": dict(said.subjects), "lock": of.digest(), "dataset": of.dataset.uid, "base": of.parent.weights}
+    beside = provenance.unsigned(artifact, said)
+    word = {
+        "files": dict(said.subjects),
+        "unsigned": beside,
+        "lock": of.digest(),
+        "dataset": of.dataset.uid,
+        "base": of.parent.weights,
+    }
     lines = [f"{of.digest()}: {len(said.subjects)} files are as their signed provenance says"]
-    _say(word, [*lines, *(f"  {name}  {digest}" for name, digest in said.subjects.items())], as_json=as_json)
+    lines += [f"  {name}  {digest}" for name, digest in said.subjects.items()]
+    lines += [f"  {name}  lies beside, unsigned" for name in beside]
+    _say(word, lines, as_json=as_json)
 
 
 @app.command("request")

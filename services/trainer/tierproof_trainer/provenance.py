@@ -81,15 +81,18 @@ def predicate_of(trained: Trained, lock: TrainLock, found: Environment, builder_
     }
 
 
-def verified(folder: Path, trusted: Mapping[str, Verifier]) -> tuple[Statement, TrainLock]:
+def verified(
+    folder: Path, trusted: Mapping[str, Verifier], *, nothing_else: bool = True
+) -> tuple[Statement, TrainLock]:
     """Hold a signed artifact against its provenance and return what that says. Raises ProofError, OSError, ValueError, TrainingRefused.
 
-    Every file that is stated must be there with its digest, and no other file; the lock in the folder is the one that was built.
+    Every file that is stated must be there with its digest, and, unless others may lie beside, no other file; the lock in the folder is
+    the one that was built.
     """
     said = verify_statement(json.loads((folder / PROVENANCE).read_text()), trusted, SLSA_PROVENANCE)
-    there = {path.name for path in folder.iterdir()} - {PROVENANCE}
-    if unstated := sorted(there ^ said.subjects.keys()):
-        raise NotVerified(f"{folder}: {unstated[0]} is not both there and in the provenance")
+    beside = unsigned(folder, said) if nothing_else else []
+    if lacking := sorted({*beside, *(name for name in said.subjects if not (folder / name).is_file())}):
+        raise NotVerified(f"{folder}: {lacking[0]} is not both there and in the provenance")
     for name, digest in said.subjects.items():
         if (found := digests.of_file(folder / name)) != digest:
             raise NotVerified(f"{folder / name}: has {found}, its provenance names {digest}")
@@ -98,6 +101,11 @@ def verified(folder: Path, trusted: Mapping[str, Verifier]) -> tuple[Statement, 
     if metadata.get("invocationId") != lock.digest():
         raise NotVerified(f"{folder / LOCK}: is the lock {lock.digest()}, built was {metadata.get('invocationId')}")
     return said, lock
+
+
+def unsigned(folder: Path, said: Statement) -> list[str]:
+    """Return the names of what lies in a folder beside the files that its provenance speaks of."""
+    return sorted({path.name for path in folder.iterdir()} - said.subjects.keys() - {PROVENANCE})
 
 
 def _instant(seconds: float) -> str:

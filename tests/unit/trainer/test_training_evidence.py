@@ -170,3 +170,12 @@ def test_the_curve_is_a_picture_of_every_step() -> None:
 @pytest.mark.parametrize(("number", "text"), [(1.5, "1.5"), (100.0, "100"), (1e-9, "0"), (2.3456789, "2.345679")])
 def test_losses_travel_as_decimals(number: float, text: str) -> None:
     assert decimal_of(number) == text
+
+
+def test_what_lies_beside_an_artifact_is_named_and_a_missing_file_is_no_matter_of_taste(signed: Path) -> None:
+    (signed / "data-card.md").write_text("about it")
+    said, _ = provenance.verified(signed, TRUSTED, nothing_else=False)
+    assert provenance.unsigned(signed, said) == ["data-card.md"]
+    (signed / "train-lock.yaml").unlink()
+    with pytest.raises(NotVerified, match=r"train-lock\.yaml"):
+        provenance.verified(signed, TRUSTED, nothing_else=False)

@@ -1,16 +1,17 @@
 """How many leaks of a sealed examination are found, by form, and how many clean records are wrongly called leaks.
 
 Items are functions of Python's own standard library: the docstring is the prompt, the code the answer. Half are sealed, half are clean
-records. Each sealed one leaks in four forms: verbatim, prompt only, without comments and docstring, with other names.
-`python loadtests/contamination.py [--functions 1200]`
+records. Each sealed one leaks in four forms: verbatim, prompt only, without comments and docstring, with other names. The measure was
+chosen on one half of the library's functions (by the digest of their names); the other half, held out, is what the answer is about.
+`python loadtests/contamination.py [--functions 600] [--half tuned]`
 """
 
 import argparse
 import ast
+import hashlib
 import io
 import json
 import keyword
-import platform
 import random
 import resource
 import sysconfig
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import machine
 from tierproof_curator import ngrams
 from tierproof_curator.records import Record
 
@@ -57,6 +59,11 @@ def functions() -> Iterator[tuple[str, str, str]]:
                 ):
                     yield f"{path.stem}.{node.name}.{node.lineno}", said, source
                 seen |= same
+
+
+def is_held_out(name: str) -> bool:
+    """Tell to which half of the library a function belongs."""
+    return hashlib.sha256(name.encode()).digest()[0] % 2 == 1
 
 
 def long_enough(source: str) -> bool:
@@ -126,11 +133,12 @@ def record(name: str, prompt: str, completion: str) -> Record:
 def main() -> None:
     """Measure and write the answer."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--functions", type=int, default=1200)
-    count, chance = parser.parse_args().functions, random.Random(7)
-    known = list(functions())
+    parser.add_argument("--functions", type=int, default=600)
+    parser.add_argument("--half", choices=("held out", "tuned"), default="held out")
+    asked, chance = parser.parse_args(), random.Random(7)
+    known = [each for each in functions() if is_held_out(each[0]) == (asked.half == "held out")]
     chance.shuffle(known)
-    known = known[:count]
+    known = known[: asked.functions]
     sealed, clean = known[: len(known) // 2], known[len(known) // 2 :]
     measure, key = ngrams.Measure(), bytes(16)
     items = [ngrams.sealed_item(name, (said, source), measure, key) for name, said, source in sealed]
@@ -161,7 +169,8 @@ def main() -> None:
         "records_per_cpu_second": round((len(FORMS) * len(sealed) + len(clean)) / (time.process_time() - began)),
         "sealed_file_bytes": size,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "machine": platform.platform(),
+        "half": asked.half,
+        "machine": machine.describe(),
     }
     RESULT.write_text(json.dumps(report, indent=1) + "\n")
     print(

@@ -96,3 +96,12 @@ def test_a_sealed_set_that_could_find_nothing_is_refused(tmp_path: Path, content
     path.write_bytes(content)
     with pytest.raises(SealedSetRefused):
         ngrams.read(path)
+
+
+def test_the_form_of_a_sealed_file_names_how_texts_are_taken_apart() -> None:
+    """Whoever changes words, tokens or hashes makes these fail, and has to give the form another name."""
+    assert ngrams.FORM == "sealed-ngrams.v1"
+    measure = ngrams.Measure(words=3, tokens=4, fewest=1, least_structure_percent=25, least_code_percent=25)
+    views = ngrams.views_of("int f(int a) { return a + 0x1F; } // twice a", measure, KEY)
+    found = {view: min(grams) for view, grams in views.items()}
+    assert found == {"words": 0x3C2F2DCF9890A18D, "tokens": 0xBF320D0E5110952}

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -76,7 +77,12 @@ def refuse_unlearned(done: jobs.Trained, lock: TrainLock, policy: TrainingPolicy
     learning.refuse_worse(done.progress, policy.learning)
     weights = done.artifact / WEIGHTS[lock.decision.kind]
     if lock.decision.kind == "lora":
-        learning.refuse_unmoved(tensors.read(weights))
+        try:
+            found = tensors.read(weights)
+        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+            because = f"{weights}: no safetensors ({error})"
+            raise TrainingRefused("io", because, "delete the job's folder and train again") from None
+        learning.refuse_unmoved(found)
 
 
 def _record(refused: TrainingRefused, folder: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tierproof_model_server.launch import SHARED_MEMORY, RunningServer, running_server
+from tierproof_model_server.repository import model_names
 from tierproof_model_server.settings import ModelServerLayout
 from tritonclient.grpc.aio import InferenceServerClient
 
@@ -81,11 +82,12 @@ async def test_refusals_are_the_same(either: Any, asking: Any, heard: Any, strea
 
 
 def test_nothing_stays_behind(tmp_path: Any) -> None:
-    with running_server(ModelServerLayout(home=tmp_path, adapters=tmp_path, engine="noop")) as running:
+    running_layout = ModelServerLayout(home=tmp_path, adapters=tmp_path, engine="noop")
+    with running_server(running_layout) as running:
         family = [running.process, *running.process.children(recursive=True)]
         prefix = running.settings.shm_prefix
         assert list(SHARED_MEMORY.glob(f"{prefix}*"))
-        assert len(family) == 5
+        assert len(family) == 1 + len(model_names(running_layout))
     assert not any(process.is_running() for process in family)
     assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
 

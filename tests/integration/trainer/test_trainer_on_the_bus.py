@@ -45,7 +45,12 @@ folder = pathlib.Path(sys.argv[-1])
 with (folder / "runs").open("a") as runs:
     runs.write("run\\n")
 (folder / "artifact").mkdir()
-weights = (folder / "job.json").read_bytes()
+job = (folder / "job.json").read_bytes()
+about = {{"x.lora_B.weight": {{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}}}
+header = json.dumps(about | {{"__metadata__": {{"job": hashlib.sha256(job).hexdigest()}}}}).encode()
+weights = len(header).to_bytes(8, "little") + header + b"none"
+if json.loads(job)["lock"]["name"] == "senseless":
+    weights = b"no tensors at all"
 (folder / "artifact" / "adapter_model.safetensors").write_bytes(weights)
 told = [{{"at": 1.0, "step": step, "of": 2, "loss": 2.0 / step, "seconds": step, "cpu_seconds": step, "peak_mib": 1}} for step in (1, 2)]
 (folder / "progress.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in [{{"began": True}}, *told]))
@@ -98,9 +103,9 @@ def policy_in(folder: Path) -> TrainingPolicy:
     return policy
 
 
-def lock_of(at: Path, policy: TrainingPolicy, settings: TrainerServiceSettings) -> TrainLock:
+def lock_of(at: Path, policy: TrainingPolicy, settings: TrainerServiceSettings, name: str = "fw") -> TrainLock:
     wanted = locking.Wanted(
-        name="fw", stage="sft", base="SmolLM2-135M-Instruct", suite="exam", begin_from=None, changed={}
+        name=name, stage="sft", base="SmolLM2-135M-Instruct", suite="exam", begin_from=None, changed={}
     )
     return locking.locked(at, wanted, policy, settings)
 
@@ -141,6 +146,19 @@ async def test_a_lock_is_trained_once_and_its_completion_carries_signed_provenan
     assert (done.first_loss, done.last_loss) == ("2", "1")
     folder = settings.jobs / lock.digest().removeprefix("sha256:")
     assert (folder / "runs").read_text() == "run\n"
+
+
+@pytest.mark.requirement("S4-lora")
+async def test_an_artifact_that_holds_no_tensors_is_refused_with_a_record(nats_server: Any, tmp_path: Path) -> None:
+    settings, policy = settings_in(tmp_path, nats_server), policy_in(tmp_path)
+    lock = lock_of(snapshot(tmp_path, [EXAM]), policy, settings, "senseless")
+    await in_force(policy, nats_server)
+    async with Bus.connect("ml-engineer", BusSettings(**for_user(nats_server, "ml-engineer"))) as bus:
+        await bus.publish(TrainingRequestedV1(lock=lock, requested_by="jo.weber"))
+        async with serving(service(settings)):
+            failed = await outcome(bus, TrainingFailedV1, subjects.training_failed(lock.digest(), 1))
+    assert (failed.code, failed.again) == ("io", False)
+    assert "no safetensors" in failed.because
 
 
 @pytest.mark.requirement("A2")
@@ -202,6 +220,12 @@ def test_the_command_line_refuses_it_too_and_does_a_clean_one(command: TrainerSe
     assert said_by("verify", done["folder"], *believed)[1]["files"]["adapter_model.safetensors"] == done["artifact"]
     assert said_by("verify", done["folder"], "--signer", str(clean / "curator.pem"))[0] == 1
     (Path(done["folder"]) / "one-more").write_text("x")
+    code, verified = said_by("verify", done["folder"], *believed)
+    assert (code, verified["unsigned"]) == (0, ["one-more"])
+    weights = Path(done["folder"]) / "adapter_model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()
+    weights.write_bytes(content + b"x")
     assert said_by("verify", done["folder"], *believed)[0] == 1
 
 

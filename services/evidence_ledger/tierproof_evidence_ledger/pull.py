@@ -51,6 +51,7 @@ class Pull:
         self._silence = silence
         self._arrived = arrived
         self._asked = 0
+        self._asked_on = 0
         self._heard = time.monotonic()
         self._ended = asyncio.Event()
         self._lost: str | None = None
@@ -72,7 +73,7 @@ class Pull:
                 await self._subscription.unsubscribe()
 
     async def _ask(self, inbox: str) -> None:
-        self._asked = self._batch
+        self._asked, self._asked_on = self._batch, self._connection
         wanted = {
             "batch": self._batch,
             "expires": int(EXPIRES_SECONDS * NANOSECONDS),
@@ -87,12 +88,19 @@ class Pull:
             try:
                 await asyncio.wait_for(self._ended.wait(), self._silence / HEARTBEATS_PER_SILENCE)
             except TimeoutError:
+                if self._client.is_connected and self._connection != self._asked_on:
+                    return  # a broker that was started anew knows of no request; a hole would be noticed by what it delivers
                 if time.monotonic() - self._heard > self._silence:
                     raise StreamLost(
                         f"{self.consumer.durable}: no word from the broker for {self._silence} s"
                     ) from None
         if self._lost:
             raise StreamLost(f"{self.consumer.durable}: {self._lost}")
+
+    @property
+    def _connection(self) -> int:
+        """The number of the connection to the broker: the same client has another one after each loss."""
+        return int(self._client.stats["reconnects"])
 
     async def _on_message(self, message: Msg) -> None:
         self._heard = time.monotonic()

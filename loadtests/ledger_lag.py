@@ -35,7 +35,7 @@ from ledger_append import (
 )
 
 EVENTS_OF_A_TASK, WARM_TASKS = 7, 20
-LOOK = 0.01
+LOOK, PATIENCE = 0.01, 60.0
 SIZES = """
     SELECT (SELECT coalesce(max(size), 0) FROM ledger.checkpoint),
            (SELECT coalesce(max(size), 0) FROM ledger.published_checkpoint)"""
@@ -93,6 +93,17 @@ def lags(stored: list[tuple[int, float]], steps: list[Step]) -> dict[str, Any]:
     }
 
 
+async def caught_up(dsn: str, messages: int, watch: Watch) -> None:
+    """Wait, at most `PATIENCE` seconds, until so many messages are recorded and a published checkpoint covers them."""
+    until, size = time.monotonic() + PATIENCE, None
+    while time.monotonic() < until:  # events that are not covered by then are told as such
+        if size is None and asked(dsn, READ)[0][0] >= messages:
+            size = asked(dsn, SIZES)[0][0]
+        if size is not None and watch.published and watch.published[-1][1] >= size:
+            return
+        await asyncio.sleep(PAUSE)
+
+
 async def paced(
     servers: Servers,
     dsn: str,
@@ -104,11 +115,12 @@ async def paced(
     """Publish so many events a second for so long and wait until a published checkpoint covers them; return the lags."""
     tasks, before = round(rate * seconds / EVENTS_OF_A_TASK), machine.load()
     (size, _), cpu = asked(dsn, SIZES)[0], {name: cpu_of(part) for name, part in parts.items()}
+    read = int(asked(dsn, READ)[0][0])
     watch, began = Watch(dsn), time.monotonic()
     try:
         sent = await in_a_process("events.py", servers.nats.url, str(first), str(tasks), str(rate))
         elapsed = time.monotonic() - began
-        await asyncio.sleep(2 * PAUSE)
+        await caught_up(dsn, read + sent, watch)
     finally:
         watch.end()
     stored = asked(dsn, STORED, size)
@@ -116,6 +128,7 @@ async def paced(
         "asked_per_second": rate,
         "sent_per_second": round(sent / elapsed),
         "events": len(stored),
+        "not_recorded": sent - len(stored),
         "durable_lag_ms": lags(stored, watch.durable),
         "checkpoint_lag_ms": lags(stored, watch.published),
         "cpu_us_per_event": {
@@ -158,7 +171,8 @@ async def answer(seconds: float, rates: list[int]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch, Servers(Path(scratch)) as servers:
         results = await measured(servers, Path(scratch), rates, seconds)
     met = all(
-        one["checkpoint_lag_ms"]["p99"] <= TARGET_LAG_MS and not one["checkpoint_lag_ms"]["uncovered"]
+        one["checkpoint_lag_ms"]["p99"] <= TARGET_LAG_MS
+        and not one["checkpoint_lag_ms"]["uncovered"] + one["not_recorded"]
         for one in results
     )
     return {

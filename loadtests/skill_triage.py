@@ -28,9 +28,12 @@ from tierproof_domains.item import Item, item_from
 from tierproof_inference_worker.handlers import shell_of
 from tierproof_inference_worker.profiles import Order
 from tierproof_inference_worker.settings import InferenceWorkerSettings
+from tierproof_model_server.encoder import Encoder
+from tierproof_model_server.encoder_files import encoder_folder
 from tierproof_model_server.launch import running_server
 from tierproof_model_server.prepare import prepare_base
 from tierproof_model_server.settings import ModelServerLayout
+from tierproof_model_server.triage_heads import Heads
 
 DELIVERED = FLEET / "adapters/triage/heads.safetensors"
 LABELS = ("kind", "modality", "retrieval", "risk")
@@ -75,6 +78,13 @@ async def read_all(heads: Path, items: Sequence[Item]) -> tuple[list[Reading], d
     times = sorted(milliseconds for _, milliseconds in alone)
     took = {"p50_ms": statistics.median(times), "p99_ms": times[int(0.99 * len(times))], "per_second_at_8": rate}
     return [reading for reading, _ in alone], {name: round(value, 1) for name, value in took.items()}
+
+
+def read_here(heads: Path, items: Sequence[Item]) -> list[Reading]:
+    """Return readings by the server's encoder and other heads, without the server: the same numbers."""
+    found = Heads.read(heads)
+    encoder = Encoder(encoder_folder(), threads=2, longest_tokens=found.longest_tokens)
+    return [json.loads(found.reading(encoder.states(item.prompt))) for item in items]
 
 
 def is_right(item: Item, reading: Reading) -> bool:
@@ -243,7 +253,7 @@ async def measure(items: Sequence[Item], heads: Path, curve: dict[str, Path]) ->
     readings, took = await read_all(heads, items)
     model = summary(items, readings)
     baseline, always = Baseline(lessons), commonest(lessons)
-    points = {name: summary(items, (await read_all(path, items))[0]) for name, path in curve.items()}
+    points = {name: summary(items, read_here(path, items)) for name, path in curve.items()}
     return {
         "question": "does the triage model read kind, modality, risk and retrieval, and what is out of the domain?",
         "arms": {

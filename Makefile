@@ -13,7 +13,7 @@ LOCKED := infra/locks/all.txt infra/locks/unresolved.txt
 PROJECTS := $(wildcard contracts/*/pyproject.toml infra/*/pyproject.toml services/*/pyproject.toml)
 PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 PYTEST := $(BIN)/python -m pytest
-QUESTIONS := $(filter-out loadtests/machine.py,$(wildcard loadtests/*.py))
+QUESTIONS := $(filter-out loadtests/machine.py loadtests/train_%.py,$(wildcard loadtests/*.py))  # those of training need its environment
 
 .PHONY: help venv demo demo-train up down test test-model test-faults test-kills test-tampering test-train train-venv check contracts part11 bench lock tools
 

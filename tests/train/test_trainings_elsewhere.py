@@ -11,22 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tierproof.cli.app import build
 from tierproof_proofs.keys import Ed25519Verifier, load_key
 from tierproof_proofs.statements import verify_statement
 from tierproof_trainer import lock_file, provenance, reproduce, training
 from tierproof_trainer.errors import TrainingRefused
-from typer.testing import CliRunner
 
+from tests.command_line import tierproof
 from tests.train.conftest import ROOT, Bench, completions
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(600)]
 
 
 def said_by(*words: str) -> tuple[int, dict[str, Any]]:
-    result = CliRunner().invoke(build(), ["train", *words, "--json"])
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result.exit_code, json.loads(result.stdout)
+    ran = tierproof("train", *words, "--json")
+    return ran.code, ran.value
 
 
 @pytest.fixture

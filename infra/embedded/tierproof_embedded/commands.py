@@ -4,8 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,6 @@ from rich.console import Console
 
 from tierproof_embedded import detached
 from tierproof_embedded import doctor as examination
-from tierproof_embedded.errors import EmbeddedError
 from tierproof_embedded.follow import follow, last_lines, logs_of
 from tierproof_embedded.notice import Notice
 from tierproof_embedded.settings import EmbeddedSettings
@@ -27,19 +25,6 @@ REFUSED = 1
 def _settings(home: Path | None, only: tuple[str, ...] = ()) -> EmbeddedSettings:
     settings = EmbeddedSettings()
     return settings.model_copy(update={"home": home or settings.home, "only": only or settings.only})
-
-
-@contextmanager
-def _refusals(*, as_json: bool) -> Iterator[None]:
-    """Turn what the stack refuses into one sentence and exit code 1."""
-    try:
-        yield
-    except EmbeddedError as error:
-        if as_json:
-            _print_json({"ok": False, "error": type(error).__name__, "diagnosis": error.diagnosis()})
-        else:
-            Console(stderr=True, soft_wrap=True).print(error.diagnosis(), style="red", markup=False, highlight=False)
-        raise typer.Exit(REFUSED) from None
 
 
 def _print_json(value: dict[str, Any]) -> None:
@@ -67,15 +52,14 @@ def up(
     def moved(part: str, phase: str) -> None:
         console.print(f"{time.monotonic() - began:6.1f} s  {part}: {phase}", markup=False)
 
-    with _refusals(as_json=as_json):
-        supervisor, notices = supervisor_for(settings, lambda message: console.print(message, markup=False))
-        _show(notices, console)
-        if not detach:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda _number, _frame: supervisor.stop())
-            supervisor.run(moved)
-            return
-        pid = detached.start(settings, moved)
+    supervisor, notices = supervisor_for(settings, lambda message: console.print(message, markup=False))
+    _show(notices, console)
+    if not detach:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: supervisor.stop())
+        supervisor.run(moved)
+        return
+    pid = detached.start(settings, moved)
     seconds = time.monotonic() - began
     if as_json:
         _print_json({"ok": True, "pid": pid, "home": str(settings.layout.home), "seconds": round(seconds, 2)})
@@ -91,8 +75,7 @@ def _show(notices: Sequence[Notice], console: Console) -> None:
 def down(home: Home = None, *, as_json: AsJson = False) -> None:
     """Stop the stack that `up --detach` left running."""
     settings = _settings(home)
-    with _refusals(as_json=as_json):
-        pid = detached.stop(settings)
+    pid = detached.stop(settings)
     if as_json:
         _print_json({"ok": True, "pid": pid})
     else:
@@ -109,8 +92,7 @@ def logs(
 ) -> None:
     """Show what the parts of the stack have written."""
     layout = _settings(home).layout
-    with _refusals(as_json=as_json):
-        chosen = logs_of(layout, parts or [])
+    chosen = logs_of(layout, parts or [])
     for part, line in last_lines(chosen, lines):
         _write_line(part, line, as_json=as_json)
     if following:

@@ -1,17 +1,13 @@
 """`tierproof ledger erase`, `hold`, `unhold`, `holds`, `rotate-key`: what operators do to a ledger. Each is recorded in it."""
 
-import json
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
+from tierproof.cli.output import answer
 
-from tierproof_embedded.errors import EmbeddedError, NotRunning
+from tierproof_embedded.errors import NotRunning
 from tierproof_embedded.settings import EmbeddedSettings
 
 Home = Annotated[Path | None, typer.Option("--home", help="State folder; TIERPROOF_HOME or .tierproof by default.")]
@@ -20,34 +16,6 @@ Tenant = Annotated[str, typer.Option("--tenant", help="Whose texts.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in 1 to 500 characters: the log keeps it.")]
 Name = Annotated[str | None, typer.Option("--as", help="Who does it: the log keeps it beside the database's role.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-REFUSED = 1
-
-
-@contextmanager
-def _refusals(*, as_json: bool) -> Iterator[None]:
-    from tierproof_evidence_ledger.errors import LedgerError  # noqa: PLC0415 - imported when a command of this file runs, not by every other one
-    from tierproof_proofs.errors import ProofError  # noqa: PLC0415
-
-    try:
-        yield
-    except (EmbeddedError, LedgerError, ProofError) as error:
-        if as_json:
-            _print_json({"ok": False, "error": type(error).__name__, "diagnosis": error.diagnosis()})
-        else:
-            Console(stderr=True, soft_wrap=True).print(error.diagnosis(), style="red", markup=False, highlight=False)
-        raise typer.Exit(REFUSED) from None
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-
-
-def _say(value: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
-    if as_json:
-        _print_json(value)
-        return
-    for line in lines:
-        Console(soft_wrap=True, highlight=False).print(line, markup=False)
 
 
 def _settings(home: Path | None) -> EmbeddedSettings:
@@ -73,28 +41,24 @@ def erase(
     from tierproof_evidence_ledger import custody, custody_commands  # noqa: PLC0415
     from tierproof_evidence_ledger.scrubbing import scrub  # noqa: PLC0415
 
-    with _refusals(as_json=as_json):
-        dsn, owner = _dsn(home, "eraser"), _dsn(home, "owner")
-        if not yes:
-            typer.confirm(
-                f"The texts of {tenant} can never be read again, not from a backup either. Erase?", abort=True, err=True
-            )
-        keys = custody.erase(dsn, tenant, reason, name)
-        done = scrub(owner)
+    dsn, owner = _dsn(home, "eraser"), _dsn(home, "owner")
+    if not yes:
+        typer.confirm(
+            f"The texts of {tenant} can never be read again, not from a backup either. Erase?", abort=True, err=True
+        )
+    keys = custody.erase(dsn, tenant, reason, name)
+    done = scrub(owner)
     lines = [custody_commands.said_of_erasure(tenant, keys), custody_commands.said_of_scrubbing(done)]
-    _say({"ok": True, "tenant": tenant, "keys": keys}, lines, as_json=as_json)
+    answer({"tenant": tenant, "keys": keys}, lines, as_json=as_json)
 
 
 def hold(tenant: Tenant, reason: Reason, home: Home = None, *, name: Name = None, as_json: AsJson = False) -> None:
     """Hold a tenant's texts: none of them is erased before the hold is lifted."""
     from tierproof_evidence_ledger import custody  # noqa: PLC0415
 
-    with _refusals(as_json=as_json):
-        made = custody.place_hold(_dsn(home, "holder"), tenant, reason, name)
+    made = custody.place_hold(_dsn(home, "holder"), tenant, reason, name)
     lift = f"`tierproof ledger unhold {made} --reason ...` lifts it"
-    _say(
-        {"ok": True, "tenant": tenant, "hold": str(made)}, [f"the texts of {tenant} are held: {lift}"], as_json=as_json
-    )
+    answer({"tenant": tenant, "hold": str(made)}, [f"the texts of {tenant} are held: {lift}"], as_json=as_json)
 
 
 def unhold(
@@ -108,19 +72,17 @@ def unhold(
     """Lift a hold."""
     from tierproof_evidence_ledger import custody  # noqa: PLC0415
 
-    with _refusals(as_json=as_json):
-        custody.lift_hold(_dsn(home, "holder"), hold_id, reason, name)
-    _say({"ok": True, "hold": str(hold_id)}, [f"hold {hold_id} is lifted"], as_json=as_json)
+    custody.lift_hold(_dsn(home, "holder"), hold_id, reason, name)
+    answer({"hold": str(hold_id)}, [f"hold {hold_id} is lifted"], as_json=as_json)
 
 
 def holds(home: Home = None, *, as_json: AsJson = False) -> None:
     """List every hold: who placed it and why, and who lifted it."""
     from tierproof_evidence_ledger import custody, custody_commands  # noqa: PLC0415
 
-    with _refusals(as_json=as_json):
-        found = custody.holds(_dsn(home, "holder"))
-    value = {"ok": True, "holds": [each.to_json() for each in found]}
-    _say(value, custody_commands.said_of_holds(found), as_json=as_json)
+    found = custody.holds(_dsn(home, "holder"))
+    value = {"holds": [each.to_json() for each in found]}
+    answer(value, custody_commands.said_of_holds(found), as_json=as_json)
 
 
 def rotate_key(home: Home = None, *, as_json: AsJson = False) -> None:
@@ -128,9 +90,8 @@ def rotate_key(home: Home = None, *, as_json: AsJson = False) -> None:
     from tierproof_embedded import log_keys  # noqa: PLC0415
 
     settings = _settings(home)
-    with _refusals(as_json=as_json):
-        made = log_keys.make_next(settings.layout, settings.log_name)
-        key = log_keys.verifier_keys(settings.layout, settings.log_name)[-1]
+    made = log_keys.make_next(settings.layout, settings.log_name)
+    key = log_keys.verifier_keys(settings.layout, settings.log_name)[-1]
     before = log_keys.signing(settings.layout)[0]
     lines = (
         f"made {made}: {key}",
@@ -140,5 +101,5 @@ def rotate_key(home: Home = None, *, as_json: AsJson = False) -> None:
         "stays verifiable, with the old trust file as well.",
         f"When the log is larger than the old key's `until` there, and not before, remove {before}: nothing needs it any more.",
     )
-    value = {"ok": True, "file": str(made), "key": str(key), "retiring": str(before)}
-    _say(value, lines, as_json=as_json)
+    value = {"file": str(made), "key": str(key), "retiring": str(before)}
+    answer(value, lines, as_json=as_json)

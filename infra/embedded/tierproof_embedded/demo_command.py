@@ -11,13 +11,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from tierproof.errors import ClientError
 from tierproof_bus import logs
-from tierproof_proofs.errors import ProofError
 
 from tierproof_embedded.demo import Shown, run_tasks
 from tierproof_embedded.demo_report import missing_endings, summary
-from tierproof_embedded.errors import EmbeddedError
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import running_stack
 
@@ -35,11 +32,7 @@ def demo(
     logs.configure("ERROR", service="demo")  # the parts have logs of their own
     settings = EmbeddedSettings()
     settings = settings.model_copy(update={"home": home or settings.home})
-    try:
-        shown = asyncio.run(_shown(settings, patience, console))
-    except (EmbeddedError, ClientError, ProofError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"demo: {error.diagnosis()}", style="red", markup=False)
-        raise typer.Exit(1) from None
+    shown = asyncio.run(_shown(settings, patience, console))
     _show(shown, console, as_json=as_json)
     missing = missing_endings(shown.lines, shown.dead)
     if missing:

@@ -14,17 +14,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from tierproof.errors import ClientError
 from tierproof_bus import logs
 from tierproof_contracts.inference import AdapterPin
 from tierproof_domains.item import Item
-from tierproof_proofs.errors import ProofError
 
 from tierproof_embedded import demo_train_fleet as fleets
 from tierproof_embedded.demo_train_ask import Examined, examined
 from tierproof_embedded.demo_train_report import Done, as_json, failures, told
 from tierproof_embedded.demo_train_steps import TRAINER_KEY, Recipe, learned
-from tierproof_embedded.errors import EmbeddedError, StepFailed
+from tierproof_embedded.errors import StepFailed
 from tierproof_embedded.process import remembered
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import running_stack
@@ -58,13 +56,7 @@ def demo_train(
     def say(line: str) -> None:
         console.print(line, markup=False)
 
-    try:
-        done = _done(replace(TRACES, lessons=lessons), asked, _fresh(home.absolute()), patience, say)
-    except (EmbeddedError, ClientError, ProofError) as error:
-        if to_json:
-            sys.stdout.write(json.dumps({"ok": False, "failures": [error.diagnosis()]}) + "\n")
-        Console(stderr=True, soft_wrap=True).print(f"demo-train: {error.diagnosis()}", style="red", markup=False)
-        raise typer.Exit(1) from None
+    done = _done(replace(TRACES, lessons=lessons), asked, _fresh(home.absolute()), patience, say)
     for line in told(done):
         say(line)
     if to_json:

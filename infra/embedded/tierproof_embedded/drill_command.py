@@ -4,14 +4,13 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from tierproof_embedded.errors import EmbeddedError, NotRunning
+from tierproof_embedded.errors import NotRunning
 from tierproof_embedded.settings import EmbeddedSettings
 
 if TYPE_CHECKING:
@@ -20,20 +19,6 @@ if TYPE_CHECKING:
 Home = Annotated[Path | None, typer.Option("--home", help="State folder; TIERPROOF_HOME or .tierproof by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 FAILED = 1
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    from tierproof.errors import ClientError  # noqa: PLC0415 - imported when a command of this file runs, not by every other one
-    from tierproof_bus.errors import BusError  # noqa: PLC0415
-    from tierproof_evidence_ledger.errors import LedgerError  # noqa: PLC0415
-    from tierproof_proofs.errors import ProofError  # noqa: PLC0415
-
-    try:
-        yield
-    except (EmbeddedError, LedgerError, ClientError, BusError, ProofError) as error:
-        Console(stderr=True, soft_wrap=True).print(error.diagnosis(), style="red", markup=False, highlight=False)
-        raise typer.Exit(FAILED) from None
 
 
 def _settings(home: Path | None) -> EmbeddedSettings:
@@ -56,8 +41,7 @@ def drill(
     from tierproof_bus import logs  # noqa: PLC0415
 
     logs.configure("ERROR", service="drill")
-    with _refusals():
-        report = asyncio.run(_drilled(_settings(home), _tell, tasks, keep))
+    report = asyncio.run(_drilled(_settings(home), _tell, tasks, keep))
     if as_json:
         sys.stdout.write(json.dumps(report.to_json()) + "\n")
     else:
@@ -118,11 +102,10 @@ def backup(
     from tierproof_evidence_ledger.backup import back_up  # noqa: PLC0415
 
     settings = _settings(home)
-    with _refusals():
-        site = _running(settings)
-        if site is None:
-            raise NotRunning(home=settings.layout.home)
-        made = back_up(site.owner_dsn, to)
+    site = _running(settings)
+    if site is None:
+        raise NotRunning(home=settings.layout.home)
+    made = back_up(site.owner_dsn, to)
     said = made.to_json()
     if as_json:
         sys.stdout.write(json.dumps(said) + "\n")
@@ -148,8 +131,7 @@ def restore(
     from tierproof_embedded.restoration import restored  # noqa: PLC0415
 
     logs.configure("ERROR", service="restore")
-    with _refusals():
-        report = asyncio.run(restored(_settings(home), backup, _tell))
+    report = asyncio.run(restored(_settings(home), backup, _tell))
     if as_json:
         sys.stdout.write(json.dumps(report.to_json()) + "\n")
     else:

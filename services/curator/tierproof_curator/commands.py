@@ -1,7 +1,6 @@
 """`tierproof data build|inspect|audit|records|seal`: snapshots from the command line."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from tierproof_proofs.errors import ProofError
+from tierproof.cli.output import answer
 from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key
 from tierproof_proofs.snapshots import MANIFEST, RECORDS
 
@@ -40,7 +39,7 @@ def build(
 ) -> None:
     """Build an immutable, signed snapshot. Fails, naming them, when records overlap an examination; that is recorded, signed."""
     settings, console = _settings(datasets), Console(stderr=True)
-    with _refusals(as_json=as_json), _progress(console) as tell:
+    with _progress(console) as tell:
         signer = load_or_create_key(settings.key_file)
         try:
             found = snapshot.build(
@@ -56,7 +55,7 @@ def build(
             rejection.record(refused, records, into=settings.datasets, signer=signer)
             raise
     said = {"uid": found.uid, "statement": found.statement, "folder": str(found.folder), **dict(found.manifest)}
-    _say(
+    answer(
         said,
         [f"{found.uid}", f"  {found.manifest['records']} records in {found.folder}", *_counted(found.manifest)],
         as_json=as_json,
@@ -66,9 +65,8 @@ def build(
 @app.command()
 def inspect(folder: Annotated[Path, typer.Argument(help="Folder of a snapshot.")], *, as_json: AsJson = False) -> None:
     """Show what a snapshot says of itself; `audit` checks that it is true."""
-    with _refusals(as_json=as_json):
-        manifest = _manifest(folder)
-    _say(manifest, [str(manifest["uid"]), f"  {manifest['records']} records", *_counted(manifest)], as_json=as_json)
+    manifest = _manifest(folder)
+    answer(manifest, [str(manifest["uid"]), f"  {manifest['records']} records", *_counted(manifest)], as_json=as_json)
 
 
 @app.command()
@@ -81,14 +79,13 @@ def audit(
 ) -> None:
     """Hash every record again, rebuild the root, verify the statement; name the first bad record."""
     settings = _settings(None)
-    with _refusals(as_json=as_json):
-        found, _ = snapshot.verified(
-            folder, {"curator": Ed25519Verifier.from_base64(key)}, LineLimits(longest_line=settings.longest_line)
-        )
-        for path in sealed or ():
-            _refuse_overlap(found, ngrams.read(path), settings)
+    found, _ = snapshot.verified(
+        folder, {"curator": Ed25519Verifier.from_base64(key)}, LineLimits(longest_line=settings.longest_line)
+    )
+    for path in sealed or ():
+        _refuse_overlap(found, ngrams.read(path), settings)
     said = {"ok": True, "uid": found.uid, "records": found.manifest["records"], "clean_of": found.manifest["clean_of"]}
-    _say(said, [f"{found.uid}: {found.manifest['records']} records, root and statement hold"], as_json=as_json)
+    answer(said, [f"{found.uid}: {found.manifest['records']} records, root and statement hold"], as_json=as_json)
 
 
 @app.command()
@@ -102,11 +99,11 @@ def records(
 ) -> None:
     """Turn items of a domain into records."""
     settings, count = _settings(None), 0
-    with _refusals(as_json=as_json), to.open("wb") as file:
+    with to.open("wb") as file:
         for record in sources.lessons_of(items, LineLimits(longest_line=settings.longest_line)):
             file.write(record.line() + b"\n")
             count += 1
-    _say({"records": count, "file": str(to)}, [f"{count} records in {to}"], as_json=as_json)
+    answer({"records": count, "file": str(to)}, [f"{count} records in {to}"], as_json=as_json)
 
 
 @app.command()
@@ -129,14 +126,13 @@ def seal(
 ) -> None:
     """Write an examination as keyed hashes of its n-grams: enough to find a leak, not enough to read a question."""
     settings = _settings(None)
-    with _refusals(as_json=as_json):
-        measure = ngrams.Measure(fewest=fewest, share_percent=share)
-        found = sources.items_of(items, LineLimits(longest_line=settings.longest_line))
-        to.write_bytes(sources.seal(name, found, measure, sources.key_of(key_from) if key_from else None))
-        made = ngrams.read(to)
+    measure = ngrams.Measure(fewest=fewest, share_percent=share)
+    found = sources.items_of(items, LineLimits(longest_line=settings.longest_line))
+    to.write_bytes(sources.seal(name, found, measure, sources.key_of(key_from) if key_from else None))
+    made = ngrams.read(to)
     short = [item.name for item in made.items if not item.views]
     said = {"digest": made.digest, "items": len(made.items), "too_short": short}
-    _say(said, [f"{made.digest}  {to}"], as_json=as_json)
+    answer(said, [f"{made.digest}  {to}"], as_json=as_json)
     if short:
         because = f"{len(short)} of {len(made.items)} items are too short to be found again, {short[0]} first"
         Console(stderr=True, soft_wrap=True).print(f"{because}: leave them out of the examination", style="yellow")
@@ -201,24 +197,3 @@ def _progress(console: Console) -> Iterator[snapshot.Tell]:
                 bar.update(task, completed=number)
 
         yield tell
-
-
-@contextmanager
-def _refusals(*, as_json: bool) -> Iterator[None]:
-    try:
-        yield
-    except (CuratorError, ProofError, OSError) as error:
-        diagnosis = error.diagnosis() if isinstance(error, CuratorError | ProofError) else str(error)
-        if as_json:
-            sys.stdout.write(json.dumps({"ok": False, "error": type(error).__name__, "diagnosis": diagnosis}) + "\n")
-        else:
-            Console(stderr=True, soft_wrap=True).print(diagnosis, style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from None
-
-
-def _say(value: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps({"ok": True, **value}) + "\n")
-        return
-    for line in lines:
-        Console(soft_wrap=True, highlight=False).print(line, markup=False)

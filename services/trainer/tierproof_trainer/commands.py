@@ -5,9 +5,7 @@ Exit codes: 0 done, 1 refused or different, 2 misused.
 
 import asyncio
 import contextlib
-import json
 import signal
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,12 +15,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tierproof.cli.output import answer
 from tierproof_bus import Bus
-from tierproof_bus.errors import BusError
 from tierproof_bus.settings import BusSettings
 from tierproof_contracts.train_lock import Stage
 from tierproof_contracts.training import TrainingRequestedV1
-from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Verifier, load_key
 
 from tierproof_trainer import curve, lock_file, locking, provenance, training
@@ -58,28 +55,26 @@ def lock_command(
     as_json: AsJson = False,
 ) -> None:
     """Write a whole lock: every input of a training, fixed before it begins."""
-    with _refusals(as_json=as_json):
-        if stage not in Stage.__args__:  # type: ignore[attr-defined]  # a Literal
-            raise TrainingRefused("bad-lock", f"--stage {stage}", f"choose {', '.join(Stage.__args__)}")  # type: ignore[attr-defined]
-        settings = _settings(keys)
-        wanted = locking.Wanted(
-            name=name, stage=stage, base=base, suite=suite, begin_from=begin_from, changed=locking.changes(change or [])  # type: ignore[arg-type]  # seen above
-        )  # fmt: skip
-        found = locking.locked(snapshot, wanted, locking.policy_from(settings.policy), settings)
-        to.write_text(lock_file.written(found))
-    _say({"lock": found.digest(), "file": str(to)}, [f"{found.digest()}  {to}"], as_json=as_json)
+    if stage not in Stage.__args__:  # type: ignore[attr-defined]  # a Literal
+        raise TrainingRefused("bad-lock", f"--stage {stage}", f"choose {', '.join(Stage.__args__)}")  # type: ignore[attr-defined]
+    settings = _settings(keys)
+    wanted = locking.Wanted(
+        name=name, stage=stage, base=base, suite=suite, begin_from=begin_from, changed=locking.changes(change or [])  # type: ignore[arg-type]  # seen above
+    )  # fmt: skip
+    found = locking.locked(snapshot, wanted, locking.policy_from(settings.policy), settings)
+    to.write_text(lock_file.written(found))
+    answer({"lock": found.digest(), "file": str(to)}, [f"{found.digest()}  {to}"], as_json=as_json)
 
 
 @app.command("run")
 def run_command(lock: LockFile, keys: Keys = None, *, as_json: AsJson = False) -> None:
     """Train a lock here, or show what it gave before; the artifact is signed and its loss drawn."""
-    with _refusals(as_json=as_json):
-        settings = _settings(keys)
-        asked = lock_file.lock_from(lock)
-        with _progress() as tell:
-            done = training.train(asked, locking.policy_from(settings.policy), settings, tell)
-        told = done.job.progress
-        (done.job.folder / CURVE).write_text(curve.svg_of(told, asked.name))
+    settings = _settings(keys)
+    asked = lock_file.lock_from(lock)
+    with _progress() as tell:
+        done = training.train(asked, locking.policy_from(settings.policy), settings, tell)
+    told = done.job.progress
+    (done.job.folder / CURVE).write_text(curve.svg_of(told, asked.name))
     said = {
         "lock": asked.digest(), "artifact": done.artifact, "folder": str(done.folder), "steps": done.job.steps, "tokens": done.job.tokens,
         "first_loss": told[0]["loss"], "last_loss": told[-1]["loss"], "cpu_seconds": told[-1]["cpu_seconds"],
@@ -90,7 +85,7 @@ def run_command(lock: LockFile, keys: Keys = None, *, as_json: AsJson = False) -
         f"  {done.job.steps} steps, loss {told[0]['loss']:.3f} -> {told[-1]['loss']:.3f}, {told[-1]['cpu_seconds']:.0f} CPU seconds",
         f"  signed: {provenance.PROVENANCE} names {asked.digest()}",
     ]
-    _say(said, lines, as_json=as_json)
+    answer(said, lines, as_json=as_json)
 
 
 @app.command("reproduce")
@@ -104,7 +99,7 @@ def reproduce_command(
     as_json: AsJson = False,
 ) -> None:
     """Train a lock once more, elsewhere, and compare the tensors; or measure beforehand by how much they may differ."""
-    with _refusals(as_json=as_json), tempfile.TemporaryDirectory(prefix="tierproof-again-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="tierproof-again-") as scratch:
         settings = _settings(keys)
         asked, policy = lock_file.lock_from(lock), locking.policy_from(settings.policy)
         with _progress() as tell:
@@ -113,7 +108,7 @@ def reproduce_command(
                 bounded, path = reproducing.calibrate(asked, counts, policy, settings, Path(scratch), tell)
                 lock.write_text(lock_file.written(bounded))
                 said = {"lock": bounded.digest(), "bounds": bounded.reproduction.bounds, "file": str(path)}
-                _say(said, [f"{bounded.digest()}  {lock}, bounds in {path}"], as_json=as_json)
+                answer(said, [f"{bounded.digest()}  {lock}, bounds in {path}"], as_json=as_json)
                 return
             found, record = reproducing.reproduce(asked, policy, settings, Path(scratch), tell)
     worst = max(found.differing.values(), default=0.0)
@@ -125,7 +120,7 @@ def reproduce_command(
     }
     word = "reproduced" if found.reproduced else "NOT reproduced"
     line = f"{word}: {found.tensors} tensors, {len(found.differing)} differ, by {worst:g} at most, on {asked.environment.instruction_set}"
-    _say({**outcome, "record": str(record)}, [line, f"  {record}"], as_json=as_json)
+    answer({**outcome, "record": str(record)}, [line, f"  {record}"], as_json=as_json)
     if not found.reproduced:
         raise typer.Exit(1)
 
@@ -133,14 +128,15 @@ def reproduce_command(
 @app.command("show")
 def show_command(lock: LockFile, *, as_json: AsJson = False) -> None:
     """Show a lock and what became of it here."""
-    with _refusals(as_json=as_json):
-        asked = lock_file.lock_from(lock)
-        settings = _settings(None)
-        folder = settings.jobs / asked.digest().removeprefix("sha256:")
-        signed = (folder / provenance.SIGNED / provenance.PROVENANCE).is_file()
+    asked = lock_file.lock_from(lock)
+    settings = _settings(None)
+    folder = settings.jobs / asked.digest().removeprefix("sha256:")
+    signed = (folder / provenance.SIGNED / provenance.PROVENANCE).is_file()
     state = "trained and signed" if signed else "begun" if folder.is_dir() else "not trained here"
     said = {"digest": asked.digest(), "state": state, "lock": asked.model_dump(mode="json", exclude_none=True)}
-    _say(said, [f"{asked.digest()}: {asked.stage} of {asked.name}, {state}", lock_file.written(asked)], as_json=as_json)
+    answer(
+        said, [f"{asked.digest()}: {asked.stage} of {asked.name}, {state}", lock_file.written(asked)], as_json=as_json
+    )
 
 
 @app.command("verify")
@@ -153,13 +149,12 @@ def verify_command(
     as_json: AsJson = False,
 ) -> None:
     """Hold an artifact against its signed provenance: every file of it, and the lock. What lies beside is named."""
-    with _refusals(as_json=as_json):
-        trusted = {f"signer-{at}": Ed25519Verifier.from_base64(key) for at, key in enumerate(_keys(signer))}
-        try:
-            said, of = provenance.verified(artifact, trusted, nothing_else=False)
-        except ValueError as error:
-            mend = "name a folder that `tierproof train run` signed"
-            raise TrainingRefused("bad-statement", f"{artifact}: {error}", mend) from None
+    trusted = {f"signer-{at}": Ed25519Verifier.from_base64(key) for at, key in enumerate(_keys(signer))}
+    try:
+        said, of = provenance.verified(artifact, trusted, nothing_else=False)
+    except ValueError as error:
+        mend = "name a folder that `tierproof train run` signed"
+        raise TrainingRefused("bad-statement", f"{artifact}: {error}", mend) from None
     beside = provenance.unsigned(artifact, said)
     word = {
         "files": dict(said.subjects),
@@ -171,7 +166,7 @@ def verify_command(
     lines = [f"{of.digest()}: {len(said.subjects)} files are as their signed provenance says"]
     lines += [f"  {name}  {digest}" for name, digest in said.subjects.items()]
     lines += [f"  {name}  lies beside, unsigned" for name in beside]
-    _say(word, lines, as_json=as_json)
+    answer(word, lines, as_json=as_json)
 
 
 @app.command("request")
@@ -182,11 +177,10 @@ def request_command(
     as_json: AsJson = False,
 ) -> None:
     """Ask the trainer service for a training, over the bus. The same lock is asked for once, however often this is called."""
-    with _refusals(as_json=as_json):
-        asked = lock_file.lock_from(lock)
-        stored = asyncio.run(_request(TrainingRequestedV1(lock=asked, requested_by=by)))
+    asked = lock_file.lock_from(lock)
+    stored = asyncio.run(_request(TrainingRequestedV1(lock=asked, requested_by=by)))
     word = "asked for" if stored else "was asked for before"
-    _say({"lock": asked.digest(), "stored": stored}, [f"{asked.digest()} {word}"], as_json=as_json)
+    answer({"lock": asked.digest(), "stored": stored}, [f"{asked.digest()} {word}"], as_json=as_json)
 
 
 async def _request(event: TrainingRequestedV1) -> bool:
@@ -242,25 +236,3 @@ def _line(console: Console, line: dict[str, Any]) -> None:
         console.print(f"the process ended ({line['died']}); attempt {line['attempt']} of {line['of']}", markup=False)
     elif line.get("step", 0) % LINE_EVERY == 1:
         console.print(f"step {line['step']} of {line['of']}, loss {line['loss']}, {line['seconds']} s", markup=False)
-
-
-@contextlib.contextmanager
-def _refusals(*, as_json: bool) -> Iterator[None]:
-    try:
-        yield
-    except (TrainingRefused, ProofError, BusError, OSError) as error:
-        diagnosis = str(error) if isinstance(error, OSError) else error.diagnosis()
-        code = error.code if isinstance(error, TrainingRefused) else type(error).__name__
-        if as_json:
-            sys.stdout.write(json.dumps({"ok": False, "code": code, "diagnosis": diagnosis}) + "\n")
-        else:
-            Console(stderr=True, soft_wrap=True, highlight=False).print(diagnosis, style="red", markup=False)
-        raise typer.Exit(1) from None
-
-
-def _say(value: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps({"ok": True, **value}) + "\n")
-        return
-    for line in lines:
-        Console(soft_wrap=True, highlight=False).print(line, markup=False)

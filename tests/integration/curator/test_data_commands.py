@@ -1,7 +1,6 @@
 """`tierproof data ...` as a person types it: from items to an audited snapshot, and every refusal in one line with its exit code."""
 
 import base64
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 
 import pytest
 from tierproof_curator import rejection
-from tierproof_curator.commands import app
 from tierproof_domains import reg_doc_drafting
 from tierproof_domains.item import Item, Split
 from tierproof_proofs.keys import load_or_create_key
-from typer.testing import CliRunner
+
+from tests.command_line import tierproof
 
 EXAM, LESSONS = 6, 30
 
@@ -24,10 +23,9 @@ def _at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*words: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, list(words))
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result.output
+    ran = tierproof("data", *words)
+    assert ran.code == code, ran.err
+    return ran.out + ran.err
 
 
 def public_key() -> str:
@@ -35,7 +33,9 @@ def public_key() -> str:
 
 
 def said(*words: str, code: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run(*words, "--json", code=code).splitlines()[-1])
+    ran = tierproof("data", *words, "--json")
+    assert ran.code == code, ran.err
+    found: dict[str, Any] = ran.value
     return found
 
 

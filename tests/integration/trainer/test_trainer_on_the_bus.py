@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from tierproof.cli.app import build
 from tierproof_bus.bus import Bus
 from tierproof_bus.documents import PAYLOAD_TYPE
 from tierproof_bus.provision import Deployment, provision
@@ -29,7 +28,8 @@ from tierproof_proofs.trust import Trust
 from tierproof_trainer import lock_file, locking, training
 from tierproof_trainer.handlers import service
 from tierproof_trainer.settings import TrainerServiceSettings
-from typer.testing import CliRunner
+
+from tests.command_line import tierproof
 
 POLICY_FILE = Path(__file__).resolve().parents[3] / "infra" / "fleet" / "training-policy.json"
 REGISTRY = Ed25519Signer.from_seed(b"\x07" * 32)
@@ -188,9 +188,8 @@ def command(nats_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def said_by(*words: str) -> tuple[int, dict[str, Any]]:
-    result = CliRunner().invoke(build(), ["train", *words, "--json"])
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result.exit_code, json.loads(result.stdout)
+    ran = tierproof("train", *words, "--json")
+    return ran.code, ran.value
 
 
 @pytest.mark.requirement("A2")

@@ -1,31 +1,14 @@
-"""The command as a user runs it, in this process: arguments in; exit code, output and errors out. The ledger's answers are given."""
+"""The command where no stack is; the ledger's answers are given."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from tierproof.cli.__main__ import main
 from tierproof.connection import Connection
 from tierproof_contracts.questions import Question, Shape
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """What a run of the command left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def value(self) -> Any:
-        """The JSON value that it printed."""
-        return json.loads(self.out)
-
+from tests.command_line import Ran, tierproof
 
 Tierproof = Callable[..., Ran]
 
@@ -40,18 +23,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def tierproof(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tierproof:
-    """Run `tierproof ARGUMENTS`; an exception that escapes is a traceback for the user, and fails the test."""
-
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr("sys.argv", ["tierproof", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Ran(code=int(ended.value.code or 0), out=said.out, err=said.err)
-
-    return run
+@pytest.fixture(name="tierproof")
+def _tierproof(home: Path) -> Tierproof:
+    """Give the command, which finds no stack."""
+    return tierproof
 
 
 @pytest.fixture

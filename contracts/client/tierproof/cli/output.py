@@ -51,6 +51,15 @@ def as_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:
     sys.stdout.write(json.dumps(plain, indent=2) + "\n")
 
 
+def answer(value: dict[str, Any], lines: Iterable[str], *, as_json: bool) -> None:
+    """Print what a command did: as one JSON object with `ok`, or in sentences."""
+    if as_json:
+        sys.stdout.write(json.dumps({"ok": True, **value}) + "\n")
+        return
+    for line in lines:
+        say(line)
+
+
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[None]:
     """Show that something takes a while: a spinner on a terminal, a line otherwise; never on standard output."""

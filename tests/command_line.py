@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from tierproof.cli.__main__ import main
 
 
@@ -25,10 +26,12 @@ class Ran:
 
 def tierproof(*arguments: object) -> Ran:
     """Run `tierproof ARGUMENTS`; an exception that escapes is a traceback for the user, and fails the test."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
+    out, err, code, logging = io.StringIO(), io.StringIO(), 0, structlog.get_config()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main([str(each) for each in arguments])
         except SystemExit as ended:
             code = int(ended.code or 0)
+        finally:
+            structlog.configure(**logging)  # a command may choose its own
     return Ran(code=code, out=out.getvalue(), err=err.getvalue())

@@ -1,6 +1,7 @@
 """Structured logs: facts with names. A key that could carry a task's text is refused before it is written."""
 
 import logging
+import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
@@ -49,6 +50,16 @@ def configure(level: str, **facts: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(**facts)
+
+
+def errors_only() -> None:
+    """Log nothing but errors, to standard error: for a command, whose standard output is its answer."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, withhold_texts, structlog.dev.ConsoleRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
 
 
 @contextmanager

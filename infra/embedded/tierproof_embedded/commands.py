@@ -22,9 +22,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 REFUSED = 1
 
 
-def _settings(home: Path | None, only: tuple[str, ...] = ()) -> EmbeddedSettings:
+def _settings(home: Path | None) -> EmbeddedSettings:
     settings = EmbeddedSettings()
-    return settings.model_copy(update={"home": home or settings.home, "only": only or settings.only})
+    return settings.model_copy(update={"home": home or settings.home})
 
 
 def _print_json(value: dict[str, Any]) -> None:
@@ -40,12 +40,15 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when everything is ready, and leave it running.")
     ] = False,
+    training: Annotated[bool, typer.Option("--training", help="Start curator and trainer, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded stack: broker, database, model server, services."""
     from tierproof_embedded.stack import supervisor_for  # noqa: PLC0415 - half a second that the other commands need not wait
 
-    settings = _settings(home, tuple(parts or ()))
+    settings = _settings(home)
+    chosen = {"only": tuple(parts or ()) or settings.only, "training": training or settings.training}
+    settings = settings.model_copy(update=chosen)
     console = Console(stderr=as_json, soft_wrap=True, highlight=False)
     began = time.monotonic()
 

@@ -29,7 +29,7 @@ def demo(
 ) -> None:
     """Start the stack, run real tasks of every kind and class, verify the evidence, stop."""
     console = Console(stderr=as_json, soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
-    logs.configure("ERROR", service="demo")  # the parts have logs of their own
+    logs.errors_only()  # the parts have logs of their own
     settings = EmbeddedSettings()
     settings = settings.model_copy(update={"home": home or settings.home})
     shown = asyncio.run(_shown(settings, patience, console))

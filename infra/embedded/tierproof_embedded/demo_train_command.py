@@ -50,7 +50,7 @@ def demo_train(
 ) -> None:
     """Go from records to a signed adapter that answers a task through the whole stack; fail when it does not."""
     console = Console(stderr=to_json, soft_wrap=True, highlight=False)
-    logs.configure("ERROR", service="demo-train")  # the parts have logs of their own
+    logs.errors_only()  # the parts have logs of their own
     signal.signal(signal.SIGTERM, _end)
 
     def say(line: str) -> None:

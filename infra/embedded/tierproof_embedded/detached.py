@@ -46,7 +46,12 @@ def start(settings: EmbeddedSettings, moved: Callable[[str, str], None]) -> int:
     with layout.log_of("supervisor").open("ab") as log:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "tierproof_embedded", "supervise"],
-            env={**os.environ, "TIERPROOF_HOME": str(layout.home), "TIERPROOF_ONLY": json.dumps(settings.only)},
+            env={
+                **os.environ,
+                "TIERPROOF_HOME": str(layout.home),
+                "TIERPROOF_ONLY": json.dumps(settings.only),
+                "TIERPROOF_TRAINING": json.dumps(settings.training),
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -40,7 +40,7 @@ def drill(
     """Rehearse the loss of the ledger's database, on the running stack or on one that is started for it."""
     from tierproof_bus import logs  # noqa: PLC0415
 
-    logs.configure("ERROR", service="drill")
+    logs.errors_only()
     report = asyncio.run(_drilled(_settings(home), _tell, tasks, keep))
     if as_json:
         sys.stdout.write(json.dumps(report.to_json()) + "\n")
@@ -130,7 +130,7 @@ def restore(
 
     from tierproof_embedded.restoration import restored  # noqa: PLC0415
 
-    logs.configure("ERROR", service="restore")
+    logs.errors_only()
     report = asyncio.run(restored(_settings(home), backup, _tell))
     if as_json:
         sys.stdout.write(json.dumps(report.to_json()) + "\n")

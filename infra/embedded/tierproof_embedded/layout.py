@@ -6,6 +6,7 @@ postgres/    database cluster          models/    prepared base model     logs/ 
 tsa/         last time that was stamped        witness/ what the witness has cosigned; the ledger's policy
 run/         process ids               documents/ signed documents        trust.json what a client needs to verify results
 mirror/      the ledger's second copy, as static tiles
+training/    records in, examinations, snapshots, trainings; only of a stack that trains
 ```
 """
 
@@ -65,6 +66,11 @@ class Layout:
     def tsa(self) -> Path:
         """What the time-stamp authority remembers."""
         return self.home / "tsa"
+
+    @property
+    def training(self) -> Path:
+        """Inbox of records, sealed examinations, snapshots, trainings."""
+        return self.home / "training"
 
     @property
     def logs(self) -> Path:

@@ -32,6 +32,7 @@ class EmbeddedSettings(BaseSettings):
     tsa_certificates: Path | None = Field(default=None, description="PEM certificates of that authority, or its roots")
 
     only: tuple[str, ...] = Field(default=(), description="start these parts and what they need; everything when empty")
+    training: bool = Field(default=False, description="start curator and trainer, too")
     tenants: tuple[str, ...] = Field(default=("demo",), description="tenants whose programs get a NATS user")
     tiers: tuple[str, ...] = Field(default=("s", "m", "l"), description="tiers that get an inference worker")
 

@@ -18,7 +18,7 @@ from tierproof_bus.provision import Deployment
 from tierproof_bus.settings import BusSettings
 
 from tierproof_embedded import endpoints as places
-from tierproof_embedded import keys, ledger, log_keys, servers, tsa, witness
+from tierproof_embedded import keys, ledger, log_keys, servers, training, tsa, witness
 from tierproof_embedded.authority import establish
 from tierproof_embedded.endpoints import Endpoints
 from tierproof_embedded.errors import NoSuchPart, StepFailed
@@ -114,7 +114,7 @@ def bus_settings(layout: Layout, endpoints: Endpoints, user: str) -> BusSettings
 
 
 def services_of(settings: EmbeddedSettings, endpoints: Endpoints, model_ready: tuple[str, ...]) -> tuple[Service, ...]:
-    """Return the services of a stack: router, one inference worker per tier, verifier, evidence ledger."""
+    """Return the services of a stack: router, a worker per tier, verifier, evidence ledger; where it trains, curator and trainer."""
     base = (FIRST_STEPS,)
     return (
         Service(name="router", module="tierproof_router", needs=base),
@@ -135,6 +135,7 @@ def services_of(settings: EmbeddedSettings, endpoints: Endpoints, model_ready: t
             environment=ledger.environment(settings.layout)
             | tsa.ledger_environment(settings.layout, settings, endpoints),
         ),
+        *training.services(settings.layout, settings, base),
     )
 
 
@@ -142,8 +143,7 @@ def prepare(settings: EmbeddedSettings, progress: Callable[[str], None] = _silen
     """Create what must exist before anything starts: folders, ports, keys, signed documents. Raises EmbeddedError."""
     layout = settings.layout
     layout.prepare()
-    names = ("router", *(f"inference-worker-{tier}" for tier in settings.tiers), "verifier", "evidence-ledger")
-    endpoints = places.choose(layout, settings, names)
+    endpoints = places.choose(layout, settings, _names(settings))
     for user in servers.users(settings.tenants):
         keys.user_keys(layout.keys, [user.name])
     notices = establish(layout, settings, lambda: local_pins(layout, settings, progress))
@@ -162,6 +162,11 @@ def prepare(settings: EmbeddedSettings, progress: Callable[[str], None] = _silen
             )
         )
     return Prepared(settings=settings, endpoints=endpoints, parts=_chosen(parts, settings.only), notices=tuple(notices))
+
+
+def _names(settings: EmbeddedSettings) -> tuple[str, ...]:
+    trains = training.NAMES if settings.training else ()
+    return ("router", *(f"inference-worker-{tier}" for tier in settings.tiers), "verifier", "evidence-ledger", *trains)
 
 
 def _chosen(parts: list[Part], only: tuple[str, ...]) -> tuple[Part, ...]:

@@ -1,15 +1,25 @@
-"""`tierproof data build|inspect|audit|records|seal`: snapshots from the command line."""
+"""`tierproof data build|inspect|audit|records|seal|request`: snapshots from the command line."""
 
+import asyncio
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from tierproof.cli.output import answer
+from tierproof.cli.places import CredentialsFlag, UrlFlag, place
+from tierproof_bus import logs, requests
+from tierproof_bus.settings import BusSettings
+from tierproof_contracts import subjects
+from tierproof_contracts.dataset import DatasetPublishedV1, DatasetRejectedV1, DatasetRequestedV1
+from tierproof_contracts.envelope import Event
+from tierproof_contracts.errors import explain_validation
 from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key
 from tierproof_proofs.snapshots import MANIFEST, RECORDS
 
@@ -24,6 +34,7 @@ Into = Annotated[
     Path | None, typer.Option("--datasets", help="Folder of snapshots; TIERPROOF_CURATOR_DATASETS by default.")
 ]
 TOLD_EVERY = 1000
+ENGINEER = "ml-engineer"
 SHOWN = ("uid", "records", "labels", "licences", "kinds", "clean_of")  # of a manifest
 
 
@@ -136,6 +147,58 @@ def seal(
     if short:
         because = f"{len(short)} of {len(made.items)} items are too short to be found again, {short[0]} first"
         Console(stderr=True, soft_wrap=True).print(f"{because}: leave them out of the examination", style="yellow")
+
+
+@app.command()
+def request(
+    records: Annotated[str, typer.Argument(help="Name of a file of records in the curator's inbox.")],
+    sealed: Annotated[
+        list[Path],
+        typer.Option("--sealed", help="Examination that it must not overlap, as hashed n-grams; repeatable."),
+    ],
+    by: Annotated[str, typer.Option("--by", help="Who asks.")] = ENGINEER,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for what becomes of it.")] = 0,
+    url: UrlFlag = None,
+    credentials: CredentialsFlag = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the curator service for a snapshot of records that lie in its inbox."""
+    identifier = str(uuid.uuid4())
+    try:
+        asked = DatasetRequestedV1(
+            request_id=identifier,
+            records=records,
+            sealed=tuple(ngrams.read(path).digest for path in sealed),
+            requested_by=by,
+        )
+    except ValidationError as error:
+        raise CuratorError(explain_validation(error)) from None
+    logs.errors_only()
+    where = place(ENGINEER, url, credentials)
+    settings = BusSettings(nats_url=where.url, nkey_seed_file=where.credentials)
+    outcomes: dict[str, type[Event]] = {
+        subjects.dataset_published(identifier): DatasetPublishedV1,
+        subjects.dataset_rejected(identifier): DatasetRejectedV1,
+    }
+    found = asyncio.run(requests.ask(ENGINEER, settings, asked, identifier, outcomes, wait=wait))
+    said, lines = _settled(found.settled)
+    answer({"request": identifier, **said}, [f"{identifier} asked for", *lines], as_json=as_json)
+    if wait and not isinstance(found.settled, DatasetPublishedV1):
+        raise typer.Exit(1)
+
+
+def _settled(event: Event | None) -> tuple[dict[str, Any], list[str]]:
+    match event:
+        case DatasetPublishedV1() as published:
+            said = {"published": published.model_dump(mode="json", exclude_none=True)}
+            return said, [f"  {published.uid}: {published.records} records"]
+        case DatasetRejectedV1() as rejected:
+            return {"ok": False, "rejected": rejected.model_dump(mode="json", exclude_none=True)}, [
+                f"  {rejected.code}: {rejected.because}"
+            ]
+        case _:
+            return {}, []
 
 
 def _refuse_overlap(found: snapshot.Snapshot, sealed: ngrams.SealedSet, settings: CuratorSettings) -> None:

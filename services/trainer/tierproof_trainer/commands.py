@@ -16,10 +16,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tierproof.cli.output import answer
-from tierproof_bus import Bus
+from tierproof.cli.places import CredentialsFlag, UrlFlag, place
+from tierproof_bus import logs, requests
 from tierproof_bus.settings import BusSettings
+from tierproof_contracts import subjects
+from tierproof_contracts.envelope import Event
 from tierproof_contracts.train_lock import Stage
-from tierproof_contracts.training import TrainingRequestedV1
+from tierproof_contracts.training import TrainingCompletedV1, TrainingFailedV1, TrainingRequestedV1
 from tierproof_proofs.keys import Ed25519Verifier, load_key
 
 from tierproof_trainer import curve, lock_file, locking, provenance, training
@@ -38,6 +41,7 @@ Keys = Annotated[
 REQUESTS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tierproof:training-request")
 LINE_EVERY = 10  # steps
 CURVE = "loss.svg"
+ENGINEER = "ml-engineer"
 
 
 @app.command("lock")
@@ -172,21 +176,43 @@ def verify_command(
 @app.command("request")
 def request_command(
     lock: LockFile,
-    by: Annotated[str, typer.Option("--by", help="Who asks.")] = "ml-engineer",
+    by: Annotated[str, typer.Option("--by", help="Who asks.")] = ENGINEER,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for what becomes of it.")] = 0,
+    url: UrlFlag = None,
+    credentials: CredentialsFlag = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the trainer service for a training, over the bus. The same lock is asked for once, however often this is called."""
-    asked = lock_file.lock_from(lock)
-    stored = asyncio.run(_request(TrainingRequestedV1(lock=asked, requested_by=by)))
-    word = "asked for" if stored else "was asked for before"
-    answer({"lock": asked.digest(), "stored": stored}, [f"{asked.digest()} {word}"], as_json=as_json)
+    """Ask the trainer service for a training. The same lock is asked for once, however often this is called."""
+    lock_digest = (asked := lock_file.lock_from(lock)).digest()
+    logs.errors_only()
+    where = place(ENGINEER, url, credentials)
+    outcomes: dict[str, type[Event]] = {
+        subjects.training_completed(lock_digest): TrainingCompletedV1,
+        subjects.training_failed(lock_digest, 1): TrainingFailedV1,
+    }
+    settings = BusSettings(nats_url=where.url, nkey_seed_file=where.credentials)
+    request = TrainingRequestedV1(lock=asked, requested_by=by)
+    event_id = str(uuid.uuid5(REQUESTS, lock_digest))
+    found = asyncio.run(requests.ask(ENGINEER, settings, request, event_id, outcomes, wait=wait))
+    said, lines = _settled(found.settled)
+    words = "asked for" if found.new else "was asked for before"
+    answer({"lock": lock_digest, "new": found.new, **said}, [f"{lock_digest} {words}", *lines], as_json=as_json)
+    if wait and not isinstance(found.settled, TrainingCompletedV1):
+        raise typer.Exit(1)
 
 
-async def _request(event: TrainingRequestedV1) -> bool:
-    async with Bus.connect("ml-engineer", BusSettings()) as bus:
-        published = await bus.publish(event, event_id=str(uuid.uuid5(REQUESTS, event.lock.digest())))
-    return published.stored == "new"
+def _settled(event: Event | None) -> tuple[dict[str, Any], list[str]]:
+    match event:
+        case TrainingCompletedV1() as done:
+            said = {"completed": done.model_dump(mode="json", exclude_none=True)}
+            return said, [f"  {done.artifact}, loss {done.first_loss} -> {done.last_loss}"]
+        case TrainingFailedV1() as failed:
+            return {"ok": False, "failed": failed.model_dump(mode="json", exclude_none=True)}, [
+                f"  {failed.code}: {failed.because}; {failed.mend}"
+            ]
+        case _:
+            return {}, []
 
 
 def _settings(keys: list[str] | None) -> TrainerSettings:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,33 +29,12 @@ from tierproof_trainer.handlers import service
 from tierproof_trainer.settings import TrainerServiceSettings
 
 from tests.command_line import tierproof
+from tests.integration.trainer.stand_in import stand_in
 
 POLICY_FILE = Path(__file__).resolve().parents[3] / "infra" / "fleet" / "training-policy.json"
 REGISTRY = Ed25519Signer.from_seed(b"\x07" * 32)
 EXAM = "sha256:" + "5" * 64
 Outcome = TypeVar("Outcome", TrainingCompletedV1, TrainingFailedV1)
-# Says what it is when asked; "trains" by writing what a training would.
-STAND_IN = """#!{python}
-import hashlib, json, pathlib, sys
-if sys.argv[1] == "-c":
-    print(json.dumps({{"python": "3.11.7", "packages": {{"torch": "2.13.0"}}, "instruction_set": "AVX2", "cuda": None}}))
-    sys.exit()
-folder = pathlib.Path(sys.argv[-1])
-with (folder / "runs").open("a") as runs:
-    runs.write("run\\n")
-(folder / "artifact").mkdir()
-job = (folder / "job.json").read_bytes()
-about = {{"x.lora_B.weight": {{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}}}
-header = json.dumps(about | {{"__metadata__": {{"job": hashlib.sha256(job).hexdigest()}}}}).encode()
-weights = len(header).to_bytes(8, "little") + header + b"none"
-if json.loads(job)["lock"]["name"] == "senseless":
-    weights = b"no tensors at all"
-(folder / "artifact" / "adapter_model.safetensors").write_bytes(weights)
-told = [{{"at": 1.0, "step": step, "of": 2, "loss": 2.0 / step, "seconds": step, "cpu_seconds": step, "peak_mib": 1}} for step in (1, 2)]
-(folder / "progress.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in [{{"began": True}}, *told]))
-files = {{"adapter_model.safetensors": "sha256:" + hashlib.sha256(weights).hexdigest()}}
-(folder / "ended.json").write_text(json.dumps({{"ended": "completed", "steps": 2, "tokens": 9, "files": files}}))
-"""
 
 
 def for_user(server: Any, user: str) -> dict[str, Any]:
@@ -64,9 +42,7 @@ def for_user(server: Any, user: str) -> dict[str, Any]:
 
 
 def settings_in(folder: Path, server: Any) -> TrainerServiceSettings:
-    python = folder / "python"
-    python.write_text(STAND_IN.format(python=sys.executable))
-    python.chmod(0o755)
+    python = stand_in(folder / "python")
     log = NoteSigner(name="ledger.example/tests", signer=REGISTRY).verifier_key
     trust = Trust(log_keys=(LogKey(key=log),), documents={"registry": Ed25519Verifier(REGISTRY.public_key)})
     (folder / "trust.json").write_text(trust.to_json())

@@ -32,6 +32,17 @@ def test_lines_are_json_with_the_facts_around_them(capsys: pytest.CaptureFixture
     assert fact["prompt"] == logs.WITHHELD
 
 
+def test_a_command_tells_errors_alone_beside_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.errors_only()
+    try:
+        structlog.get_logger().warning("unseen")
+        structlog.get_logger().error("task.lost", prompt="the patient")
+    finally:
+        structlog.reset_defaults()
+    said = capsys.readouterr()
+    assert (said.out, "unseen" in said.err, "task.lost" in said.err, "patient" in said.err) == ("", False, True, False)
+
+
 class RouterSettings(BusSettings):
     model_config = SettingsConfigDict(env_prefix="TIERPROOF_ROUTER_")
 

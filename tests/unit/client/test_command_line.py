@@ -29,6 +29,9 @@ from tierproof_contracts.questions import (
 
 Tierproof = Callable[..., Any]
 LedgerSays = Callable[[Shape], list[Question]]
+ROOT = Path(__file__).resolve().parents[3]
+EXAM = str(ROOT / "infra" / "fleet" / "examinations" / "embedded-fw-c-1.sealed")
+LOCK = str(ROOT / "infra" / "fleet" / "adapters" / "embedded-fw-c" / "train-lock.yaml")
 TASK = f"demo_{'0' * 32}"
 SUBMIT = ("task", "submit", "--kind", "reg-doc-drafting", "--class", "A")
 ENTRY = StoryEvent(
@@ -168,6 +171,8 @@ NO_STACK: dict[str, tuple[str, ...]] = {
         "dead show": ("1",),
         "dead redrive": ("1",),
         "model revoke": (f"sha256:{'0' * 64}", "--reason", "x"),
+        "data request": ("records.jsonl", "--sealed", EXAM),
+        "train request": (LOCK,),
         "down": (),
     }.items()
 }
@@ -179,6 +184,18 @@ def test_without_a_stack_a_sentence_says_so(tierproof: Tierproof, home: Path, ar
     assert (ran.code, ran.out) == (1, "")
     assert str(home) in ran.err
     assert "Traceback" not in ran.err
+    said = tierproof(*arguments, "--json", *(["--yes"] if arguments[:2] == ("review", "decide") else []))
+    assert (said.code, said.value["ok"]) == (1, False)
+    assert str(home) in said.value["diagnosis"]
+
+
+def test_a_defect_is_not_taken_for_a_refusal(tierproof: Tierproof, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("tierproof_embedded.commands.logs_of", broken)
+    with pytest.raises(ValueError, match="a defect"):
+        tierproof("logs")
 
 
 def test_all_commands_that_need_a_stack_are_covered() -> None:
@@ -187,14 +204,7 @@ def test_all_commands_that_need_a_stack_are_covered() -> None:
         *("ledger drill", "ledger restore"),  # they start what they need
         "ledger rotate-key",  # prepares the next start
         *("data build", "data inspect", "data audit", "data records", "data seal"),  # files alone
-        *(
-            "train lock",
-            "train run",
-            "train reproduce",
-            "train show",
-            "train verify",
-            "train request",
-        ),  # tests of the trainer
+        *("train lock", "train run", "train reproduce", "train show", "train verify"),  # tests of the trainer
     }
 
 

@@ -146,6 +146,20 @@ def test_a_stack_has_a_part_for_everything_and_needs_that_exist(settings: Embedd
     assert {need for part in parts.values() for need in part.needs} <= parts.keys()
 
 
+def test_a_stack_that_trains_has_curator_and_trainer_with_the_fleets_examinations(settings: EmbeddedSettings) -> None:
+    assert settings.fleet is not None
+    trains = {"curator", "trainer"}
+    assert not trains & {part.name for part in prepare(settings).parts}
+    (settings.fleet / "examinations").mkdir()
+    (settings.fleet / "examinations" / "one.sealed").write_text("delivered")
+    training = settings.model_copy(update={"training": True})
+    assert trains <= {part.name for part in prepare(training).parts}
+    delivered = settings.layout.training / "sealed" / "one.sealed"
+    delivered.write_text("of this folder")
+    prepare(training)
+    assert delivered.read_text() == "of this folder", "what lies there is not replaced"
+
+
 def test_a_part_can_be_started_alone_with_what_it_needs(settings: EmbeddedSettings) -> None:
     alone = prepare(settings.model_copy(update={"only": ("router",)}))
     assert {part.name for part in alone.parts} == {"nats", "first-steps", "router"}

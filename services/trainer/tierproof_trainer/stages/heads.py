@@ -1,8 +1,9 @@
 """The stage `heads`: a classifier on a frozen sentence encoder. Each label of the records gets a head of its own.
 
-A head's units look at each token's state, and keep the strongest sign that any token gives (max over the tokens, then ReLU); a linear
-layer makes scores of them. A share of the records, chosen by their digests, is kept out and fits one temperature per label
-(Guo et al., 2017). The encoder runs once; its states lie in the job's work folder and are what a resumed job goes on from.
+A head's units look at each sentence's vector (sentences.py), and keep the strongest sign that any sentence gives (max over the
+sentences, then ReLU); a linear layer makes scores of them. A share of the records, chosen by their digests, is kept out and fits one
+temperature per label (Guo et al., 2017). The encoder runs once; its vectors lie in the job's work folder and are what a resumed job goes
+on from.
 """
 
 import hashlib
@@ -22,43 +23,50 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from tierproof_trainer.stages import arguments, base, records
+from tierproof_trainer.stages import arguments, base, records, sentences
 from tierproof_trainer.stages.job import Job, StageFailed, tell
 from tierproof_trainer.stages.saving import save_heads
 
-ENCODED_TOGETHER = 32
-STATES = "states.safetensors"
+VECTORS = "vectors.safetensors"
+TOLD_EVERY = 1000  # sentences
 NOTHING = -100  # the class of a record that says nothing of a label: no loss is computed
 CALIBRATION_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lessons:
-    """Token states (records, tokens, width) as a list, and each label's class per record; `names` are the classes by label."""
+    """A vector per different sentence (sentences, width), and by record which it says, its tokens, and each label's class.
 
-    states: list[Tensor]
+    `names` are the classes by label.
+    """
+
+    vectors: Tensor
+    said: list[Tensor]
+    tokens: list[int]
     classes: dict[str, Tensor]
     names: dict[str, tuple[str, ...]]
 
     def batch(self, chosen: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return padded states (records, tokens, width) in fp32, and where there are tokens."""
-        padded = nn.utils.rnn.pad_sequence([self.states[at].float() for at in chosen], batch_first=True)
-        lengths = torch.tensor([len(self.states[at]) for at in chosen])
+        """Return padded vectors (records, sentences, width), and where there are sentences."""
+        padded = nn.utils.rnn.pad_sequence([self.vectors[self.said[at]] for at in chosen], batch_first=True)
+        lengths = torch.tensor([len(self.said[at]) for at in chosen])
         return padded, torch.arange(padded.shape[1])[None, :] < lengths[:, None]
 
 
 class Head(nn.Module):  # type: ignore[misc]  # torch is not there where types are checked
-    """One label: its units (units, width), and the layer from them to scores (classes)."""
+    """One label: its units (units, width), and the layer from them to scores (classes). What is heard is dropped out too."""
 
-    def __init__(self, classes: int, width: int, units: int, dropout: float) -> None:
+    def __init__(self, classes: int, width: int, shape: dict[str, Any]) -> None:
         super().__init__()
+        units = shape["units"]
         self.units = nn.Linear(width, units)
         self.scores = nn.Linear(units, classes)
-        self.dropout = nn.Dropout(dropout)
+        self.heard = nn.Dropout(float(shape["input_dropout"]))
+        self.dropout = nn.Dropout(float(shape["dropout"]))
 
-    def forward(self, states: Tensor, there: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, there: Tensor) -> Tensor:
         """Return scores, shape (records, classes)."""
-        signs = self.dropout(self.units(states)).masked_fill(~there[..., None], -math.inf)
+        signs = self.dropout(self.units(self.heard(vectors))).masked_fill(~there[..., None], -math.inf)
         return self.scores(torch.relu(signs.amax(1)))
 
 
@@ -73,10 +81,9 @@ def run(job: Job) -> dict[str, Any]:
     kept_out = [at for at, record in enumerate(found) if _place(record["id"]) < share]
     learned = [at for at, record in enumerate(found) if _place(record["id"]) >= share]
     arguments.seed_everything({**job.seeds, "torch": job.seeds["adapter"]})
-    width = lessons.states[0].shape[1]
-    shape, dropout = job.lock["heads"], float(job.lock["heads"]["dropout"])
+    width = lessons.vectors.shape[1]
     heads = nn.ModuleDict(
-        {label: Head(len(names), width, shape["units"], dropout) for label, names in lessons.names.items()}
+        {label: Head(len(names), width, job.lock["heads"]) for label, names in lessons.names.items()}
     )
     arguments.seed_everything(job.seeds)
     steps = _learn(heads, lessons, learned, job)
@@ -84,7 +91,7 @@ def run(job: Job) -> dict[str, Any]:
     return {
         "ended": "completed",
         "steps": steps,
-        "tokens": sum(len(lessons.states[at]) for at in learned) * job.hyperparameters["epochs"],
+        "tokens": sum(lessons.tokens[at] for at in learned) * job.hyperparameters["epochs"],
         "files": {path.name: base.digest_of(path) for path in files},
         "parameters": sum(p.numel() for p in heads.parameters()),
     }
@@ -104,42 +111,46 @@ def _lessons(job: Job, found: list[dict[str, Any]]) -> Lessons:
         )
         for label in labels
     }
-    return Lessons(states=_states(job, [record["text"] for record in found]), classes=classes, names=names)
+    texts = _pieces(job, [record["text"] for record in found])
+    places = {piece: at for at, piece in enumerate(dict.fromkeys(piece for pieces in texts for piece in pieces))}
+    return Lessons(
+        vectors=_vectors(job, list(places)),
+        said=[torch.tensor([places[piece] for piece in pieces]) for pieces in texts],
+        tokens=[sum(map(len, pieces)) for pieces in texts],
+        classes=classes,
+        names=names,
+    )
 
 
-def _states(job: Job, texts: list[str]) -> list[Tensor]:
-    """Return the last layer's state of each token of each text in fp16, from the work folder where they are there already."""
-    kept = job.work / STATES
+def _pieces(job: Job, texts: list[str]) -> list[list[sentences.Piece]]:
+    tokenizer = Tokenizer.from_file(str(job.weights.parent / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return [sentences.pieces_of(text, tokenizer, job.hyperparameters["longest_tokens"]) for text in texts]
+
+
+def _vectors(job: Job, pieces: list[sentences.Piece]) -> Tensor:
+    """Return the vector of each sentence (sentences, width), from the work folder where they are there already."""
+    kept = job.work / VECTORS
     if not kept.is_file():
-        _encode(job, texts, kept)
-    held = load_file(kept)
-    return [held[f"{at:08}"] for at in range(len(texts))]
+        _encode(job, pieces, kept)
+    return load_file(kept)["vectors"]
 
 
-def _encode(job: Job, texts: list[str], to: Path) -> None:
+def _encode(job: Job, pieces: list[sentences.Piece], to: Path) -> None:
     folder, expected = job.weights.parent, job.lock["parent"]["weights"]
     if (found := base.digest_of(job.weights)) != expected:
         because = f"parent.weights: the lock names {expected}, the file is {found}"
         raise StageFailed("another-base", because, "lock again")
     encoder = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(job.hyperparameters["longest_tokens"])
-    tokenizer.no_padding()
-    ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    order = sorted(range(len(ids)), key=lambda at: (len(ids[at]), at))
-    states: dict[str, Tensor] = {}
-    with torch.no_grad():
-        for first in range(0, len(order), ENCODED_TOGETHER):
-            chosen = order[first : first + ENCODED_TOGETHER]
-            longest = max(len(ids[at]) for at in chosen)
-            padded = torch.tensor([ids[at] + [0] * (longest - len(ids[at])) for at in chosen])
-            there = torch.tensor([[1] * len(ids[at]) + [0] * (longest - len(ids[at])) for at in chosen])
-            hidden = encoder(input_ids=padded, attention_mask=there).last_hidden_state.half()
-            states |= {f"{at:08}": hidden[row, : len(ids[at])].clone() for row, at in enumerate(chosen)}
-            tell(job.folder, {"stage": "heads", "encoded": len(states), "of_texts": len(ids)})
+    vectors: dict[int, Tensor] = {}
+    for at, vector in sentences.vectors_of(pieces, encoder):
+        vectors[at] = vector
+        if not len(vectors) % TOLD_EVERY:
+            tell(job.folder, {"stage": "heads", "encoded": len(vectors), "of_sentences": len(pieces)})
     job.work.mkdir(exist_ok=True)
     fresh = to.with_suffix(".new")
-    save_file(states, fresh)
+    save_file({"vectors": torch.stack([vectors[at] for at in range(len(pieces))])}, fresh)
     fresh.rename(to)
 
 
@@ -161,8 +172,7 @@ def _learn(heads: nn.ModuleDict, lessons: Lessons, learned: list[int], job: Job)
         chance.shuffle(learned)
         for first in range(0, len(learned) - asked["batch"] + 1, asked["batch"]):
             chosen = learned[first : first + asked["batch"]]
-            states, there = lessons.batch(chosen)
-            loss = _loss(heads, lessons, chosen, states, there)
+            loss = _loss(heads, lessons, chosen)
             optimiser.zero_grad()
             loss.backward()
             norm = float(nn.utils.clip_grad_norm_(heads.parameters(), float(asked["clip"])))
@@ -175,9 +185,10 @@ def _learn(heads: nn.ModuleDict, lessons: Lessons, learned: list[int], job: Job)
     return step
 
 
-def _loss(heads: nn.ModuleDict, lessons: Lessons, chosen: list[int], states: Tensor, there: Tensor) -> Tensor:
+def _loss(heads: nn.ModuleDict, lessons: Lessons, chosen: list[int]) -> Tensor:
+    vectors, there = lessons.batch(chosen)
     losses = [
-        nn.functional.cross_entropy(head(states, there), lessons.classes[label][chosen], ignore_index=NOTHING)
+        nn.functional.cross_entropy(head(vectors, there), lessons.classes[label][chosen], ignore_index=NOTHING)
         for label, head in heads.items()
         if (lessons.classes[label][chosen] != NOTHING).any()
     ]
@@ -242,6 +253,7 @@ def _facts(job: Job, lessons: Lessons) -> dict[str, str]:
         "labels": json.dumps({label: list(names) for label, names in lessons.names.items()}, sort_keys=True),
         "encoder": job.lock["parent"]["weights"],
         "longest_tokens": str(job.hyperparameters["longest_tokens"]),
+        "sentence_ends": sentences.ENDS,
     }
 
 

@@ -1,0 +1,46 @@
+"""Asking a service for work, as a command line does, and waiting for the event that settles it."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tierproof_contracts.envelope import Event
+
+from tierproof_bus.bus import Bus
+from tierproof_bus.messages import Received
+from tierproof_bus.settings import BusSettings
+
+LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Whether the request is `new`, or was there before; `settled` is the event that answers it, None when none came in time."""
+
+    new: bool
+    settled: Event | None
+
+
+async def ask(
+    user: str, settings: BusSettings, request: Event, event_id: str, outcomes: Mapping[str, type[Event]], *, wait: float
+) -> Asked:
+    """Publish a request, and look for one of its outcomes, given as types by their subjects, for `wait` seconds.
+
+    Raises BusError.
+    """
+    until = time.monotonic() + wait
+    async with Bus.connect(user, settings) as bus:
+        published = await bus.publish(request, event_id=event_id)
+        settled = None
+        while wait and (settled := await _settled(bus, outcomes)) is None and time.monotonic() < until:  # noqa: ASYNC110 - a look into the stream
+            await asyncio.sleep(LOOK_SECONDS)
+    return Asked(new=published.stored == "new", settled=settled.data if settled else None)
+
+
+async def _settled(bus: Bus, outcomes: Mapping[str, type[Event]]) -> Received[Any] | None:
+    for subject, event in outcomes.items():
+        if (found := await bus.read(event, subject)) is not None:
+            return found
+    return None

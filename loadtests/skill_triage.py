@@ -40,9 +40,18 @@ LABELS = ("kind", "modality", "retrieval", "risk")
 OUTSIDE, MILLION, HALF = "out_of_domain", 1_000_000, 500_000
 TARGETS = {"seen": 0.95, "unseen": 0.6, "auroc": 0.9}
 TRAINED_ON = 8000
+FEWEST_WORDS = 12  # a shorter request has too few n-grams to be found again, and is not in the shipped examination
 ROUNDS, STEP, SHRINK = 150, 4.0, 1e-4
 RESAMPLES, BINS, AT_ONCE = 2000, 10, 8
 Reading = dict[str, Any]
+
+
+def examined(most: int) -> list[Item]:
+    """Return sealed items; the first 600 are those of `infra/fleet/examinations/triage-1.sealed`."""
+    long = (
+        item for item in triage.items("sealed", most=2 * most) if len(re.findall(r"\w+", item.prompt)) >= FEWEST_WORDS
+    )
+    return list(islice(long, most))
 
 
 async def read_all(heads: Path, items: Sequence[Item]) -> tuple[list[Reading], dict[str, float]]:
@@ -83,8 +92,10 @@ async def read_all(heads: Path, items: Sequence[Item]) -> tuple[list[Reading], d
 def read_here(heads: Path, items: Sequence[Item]) -> list[Reading]:
     """Return readings by the server's encoder and other heads, without the server: the same numbers."""
     found = Heads.read(heads)
-    encoder = Encoder(encoder_folder(), threads=2, longest_tokens=found.longest_tokens)
-    return [json.loads(found.reading(encoder.states(item.prompt))) for item in items]
+    encoder = Encoder(
+        encoder_folder(), threads=2, longest_tokens=found.longest_tokens, sentence_ends=found.sentence_ends
+    )
+    return [json.loads(found.reading(encoder.vectors(item.prompt))) for item in items]
 
 
 def is_right(item: Item, reading: Reading) -> bool:
@@ -187,7 +198,7 @@ def summary(items: Sequence[Item], readings: Sequence[Reading]) -> dict[str, Any
                     for item, ok in zip(items, right, strict=True)
                     if item.phrasing == phrasing and item.family != triage.OUTSIDE
                 ]
-            )["share"]
+            )
             for phrasing in ("seen", "unseen")
         },
         "labels": {label: _by_phrasing(label, items, readings) for label in LABELS},
@@ -269,6 +280,7 @@ async def measure(items: Sequence[Item], heads: Path, curve: dict[str, Path]) ->
         "targets": TARGETS,
         "met": {
             **{part: model[part]["share"] >= TARGETS[part] for part in ("seen", "unseen")},
+            **{f"{part}_in_domain": model["in_domain"][part]["share"] >= TARGETS[part] for part in ("seen", "unseen")},
             "auroc": min(model["auroc_out_of_domain"].values()) >= TARGETS["auroc"],
         },
         "machine": machine.describe(),
@@ -283,17 +295,15 @@ def main() -> None:
     parser.add_argument("--heads", type=Path, default=DELIVERED)
     parser.add_argument("--curve", nargs="*", default=[], metavar="RECORDS=FILE")
     said = parser.parse_args()
-    items = (
-        [item_from(line) for line in said.file.read_text().splitlines()]
-        if said.file
-        else list(islice(triage.items("sealed", most=said.items), said.items))
-    )
+    items = [item_from(line) for line in said.file.read_text().splitlines()] if said.file else examined(said.items)
     curve = {name: Path(path) for name, _, path in (point.partition("=") for point in said.curve)}
     result = asyncio.run(measure(items, said.heads, curve))
     machine.write("skill_triage", result)
     print(json.dumps({"met": result["met"], "latency": result["latency"]}))
     for arm, found in result["arms"].items():
-        print(f"{arm}: seen {found['seen']['share']}, unseen {found['unseen']['share']}")
+        for whose, part in (("all", found), ("inside the domain", found["in_domain"])):
+            shares = (f"{name} {part[name]['share']} {part[name]['interval_95']}" for name in ("seen", "unseen"))
+            print(f"{arm}, {whose}: {', '.join(shares)}")
 
 
 if __name__ == "__main__":

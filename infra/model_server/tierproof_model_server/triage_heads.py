@@ -1,10 +1,11 @@
-"""The heads of the triage classifier: what a request asks for, read from the encoder's token states. numpy; no other part knows how.
+"""The heads of the triage classifier: what a request asks for, read from its sentences' vectors. numpy; no other part knows how.
 
-Each head's units look at every token and keep the strongest sign (max over the tokens, then ReLU); a linear layer makes scores of
+Each head's units look at every sentence and keep the strongest sign (max over the sentences, then ReLU); a linear layer makes scores of
 them. A temperature, fitted on a validation split, makes probabilities of the scores (Guo et al., 2017).
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,19 +34,20 @@ class Head:
     bias: Floats
     temperature: float
 
-    def probabilities(self, states: Floats) -> Floats:
-        """Return the probability of each class, shape (classes), from token states, shape (tokens, width)."""
-        signs = np.maximum((states @ self.units.T + self.units_bias).max(axis=0), 0)
+    def probabilities(self, vectors: Floats) -> Floats:
+        """Return the probability of each class, shape (classes), from sentence vectors, shape (sentences, width)."""
+        signs = np.maximum((vectors @ self.units.T + self.units_bias).max(axis=0), 0)
         return _softmax((self.weight @ signs + self.bias) / self.temperature)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
-    """All heads of one file, and what they were trained on top of."""
+    """All heads of one file, and what they were trained on top of; `sentence_ends` is a regular expression."""
 
     by_label: Mapping[str, Head]
     encoder: str
     longest_tokens: int
+    sentence_ends: str
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -54,18 +56,23 @@ class Heads:
             tensors, facts = safetensors.floats_in(path)
             labels: dict[str, list[str]] = json.loads(facts["labels"])
             heads = {label: _head(label, tuple(names), tensors) for label, names in labels.items()}
-            made = cls(by_label=heads, encoder=facts["encoder"], longest_tokens=int(facts["longest_tokens"]))
-        except (OSError, KeyError, ValueError, AttributeError) as broken:
+            made = cls(
+                by_label=heads,
+                encoder=facts["encoder"],
+                longest_tokens=int(facts["longest_tokens"]),
+                sentence_ends=re.compile(facts["sentence_ends"]).pattern,
+            )
+        except (OSError, KeyError, ValueError, AttributeError, re.error) as broken:
             raise TriageHeadsDamaged(path=path) from broken
         if not {OUTSIDE, KIND} <= heads.keys():
             raise TriageHeadsDamaged(path=path)
         return made
 
-    def reading(self, states: Floats) -> str:
+    def reading(self, vectors: Floats) -> str:
         """Return the reading of a request as canonical JSON: each label's likeliest class, probabilities in millionths."""
         said: dict[str, str | int] = {}
         for label, head in self.by_label.items():
-            shares = head.probabilities(states)
+            shares = head.probabilities(vectors)
             if label == OUTSIDE:
                 said[f"{OUTSIDE}_micro"] = round(float(shares[head.names.index("yes")]) * MILLION)
             else:

@@ -23,7 +23,10 @@ class TritonPythonModel:
         self._settings = EngineSettings(**json.loads(given["engine_settings"]))
         self._heads = Heads.read(Path(given["heads"]))
         self._encoder = Encoder(
-            Path(given["encoder"]), threads=self._settings.threads, longest_tokens=self._heads.longest_tokens
+            Path(given["encoder"]),
+            threads=self._settings.threads,
+            longest_tokens=self._heads.longest_tokens,
+            sentence_ends=self._heads.sentence_ends,
         )
 
     def execute(self, requests: Sequence[Any]) -> None:
@@ -32,7 +35,7 @@ class TritonPythonModel:
             responses = Responses(request)
             try:
                 asked = _accepted(generation_of(request, self._settings), self._settings)
-                reading = self._heads.reading(self._encoder.states(asked.prompt))
+                reading = self._heads.reading(self._encoder.vectors(asked.prompt))
             except ModelServerError as refused:
                 responses.failed(refused)
                 continue

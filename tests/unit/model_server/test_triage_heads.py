@@ -14,7 +14,7 @@ from tierproof_model_server.triage_heads import Heads
 Parts = dict[str, npt.NDArray[np.float32]]
 WIDTH, UNITS = 4, 3
 LABELS = {"kind": ["fw", "doc"], "out_of_domain": ["no", "yes"]}
-FACTS = {"labels": json.dumps(LABELS), "encoder": "sha256:0", "longest_tokens": "16"}
+FACTS = {"labels": json.dumps(LABELS), "encoder": "sha256:0", "longest_tokens": "16", "sentence_ends": r"\n+"}
 
 
 def tensors(temperature: float = 2.0) -> Parts:
@@ -67,7 +67,14 @@ def test_heads_without_a_tensor_are_refused(tmp_path: Path, missing: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "facts", [{}, FACTS | {"labels": "{}"}, FACTS | {"longest_tokens": "many"}, FACTS | {"labels": "["}]
+    "facts",
+    [
+        {},
+        FACTS | {"labels": "{}"},
+        FACTS | {"longest_tokens": "many"},
+        FACTS | {"labels": "["},
+        FACTS | {"sentence_ends": "("},
+    ],
 )
 def test_heads_without_their_facts_are_refused(tmp_path: Path, facts: dict[str, str]) -> None:
     with pytest.raises(TriageHeadsDamaged):

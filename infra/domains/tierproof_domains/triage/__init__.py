@@ -11,7 +11,8 @@ Labels, each as the request itself tells it:
 
 Of a request out of the domain nothing else is asked. A task's content has the split that its own domain
 gives it; a topic out of the domain is split by its hash. An unseen item takes its task in unseen words, and each clause beside it from
-the unseen quarter of its bank.
+the unseen quarter of its bank. Training and validation hear more than an examination asks: three clauses in five are sentences of
+harms.py and references.py, which no sealed item has, and some say nothing of any label.
 """
 
 import hashlib
@@ -22,7 +23,8 @@ from importlib import import_module
 
 from tierproof_domains.item import Item, Phrasing, Split, canonical
 from tierproof_domains.splitting import Bank, draws
-from tierproof_domains.triage import clauses, elsewhere
+from tierproof_domains.triage import clauses, elsewhere, harms, references
+from tierproof_domains.triage.grammar import Grammar
 
 KIND = "triage"
 SEED = 1
@@ -37,7 +39,21 @@ LABELS = {
 }
 _OUTSIDE_SHARE = 0.25
 _LONGEST_TASK = 700  # characters: longer ones are cut by the encoder and tell no more
-_RISKS = {"A": clauses.HARMLESS, "B": clauses.MINOR, "C": clauses.SERIOUS}
+_Words = tuple[Bank, Grammar]
+_RISKS: dict[str, _Words] = {
+    "A": (clauses.HARMLESS, harms.HARMLESS),
+    "B": (clauses.MINOR, harms.MINOR),
+    "C": (clauses.SERIOUS, harms.SERIOUS),
+}
+_RETRIEVAL: dict[str, _Words] = {
+    "yes": (clauses.LOOK_UP, references.LOOK_UP),
+    "no": (clauses.ALL_HERE, references.ALL_HERE),
+}
+_MODALITY: dict[str, _Words] = {
+    "image": (clauses.PICTURE, references.PICTURE),
+    "text": (clauses.PLAIN, references.PLAIN),
+}
+_WIDER_SHARE, _NEITHER_SHARE = 0.6, 0.3  # of the clauses, and of the requests, where nothing is examined
 
 
 def items(split: Split, *, seed: int = SEED, most: int) -> Iterator[Item]:
@@ -49,7 +65,7 @@ def items(split: Split, *, seed: int = SEED, most: int) -> Iterator[Item]:
             return
         kind = OUTSIDE if chance.random() < _OUTSIDE_SHARE else chance.choice(KINDS)
         task = elsewhere.draw(chance, split, phrasing) if kind == OUTSIDE else tasks[kind].next(phrasing)
-        prompt, said = _around(task, chance, phrasing)
+        prompt, said = _around(task, chance, phrasing, wider=split != "sealed")
         mark = hashlib.sha256(prompt.encode()).digest()[:8]
         if mark in asked:
             continue
@@ -90,13 +106,15 @@ class _Tasks:
         return self._waiting[phrasing].pop(0)
 
 
-def _around(task: str, chance: random.Random, phrasing: Phrasing) -> tuple[str, dict[str, str]]:
+def _around(task: str, chance: random.Random, phrasing: Phrasing, *, wider: bool) -> tuple[str, dict[str, str]]:
     """Return a request with what it says beside its task, in any order, and the labels that follow."""
     said = {"modality": "text", "retrieval": "no", "risk": "A"}
     beside: list[str] = []
 
-    def say(bank: Bank) -> None:
-        beside.append(bank.drawn(chance, phrasing))
+    def say(words: _Words) -> None:
+        bank, grammar = words
+        heard = wider and chance.random() < _WIDER_SHARE
+        beside.append(grammar.drawn(chance) if heard else bank.drawn(chance, phrasing))
 
     risk = chance.choice(("A", "B", "C", None))
     if risk is not None:
@@ -105,11 +123,13 @@ def _around(task: str, chance: random.Random, phrasing: Phrasing) -> tuple[str, 
     retrieval = chance.choice(("yes", "yes", "no", None, None))
     if retrieval is not None:
         said["retrieval"] = retrieval
-        say(clauses.LOOK_UP if retrieval == "yes" else clauses.ALL_HERE)
+        say(_RETRIEVAL[retrieval])
     modality = chance.choice(("image", "image", "text", None, None))
     if modality is not None:
         said["modality"] = modality
-        say(clauses.PICTURE if modality == "image" else clauses.PLAIN)
+        say(_MODALITY[modality])
+    if wider and chance.random() < _NEITHER_SHARE:
+        beside.append(references.NEITHER.drawn(chance))
     chance.shuffle(beside)
     before = chance.randint(0, len(beside))
     opening = clauses.OPENING.any_drawn(chance, phrasing) if chance.random() < 0.4 else ""  # noqa: PLR2004 - a taste

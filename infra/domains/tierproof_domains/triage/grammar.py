@@ -10,14 +10,16 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """Frames whose `{slots}` are filled with words; words may have slots of their own. Raises KeyError for a slot without words."""
+    """Frames whose `{slots}` are filled with words, which a `|` parts and which may have slots of their own."""
 
     frames: tuple[str, ...]
-    slots: Mapping[str, tuple[str, ...]]
+    slots: Mapping[str, str]
 
     def drawn(self, chance: random.Random) -> str:
-        """Return one sentence, its first letter a capital."""
+        """Return one sentence, its first letter a capital. Raises KeyError for a slot without words."""
         sentence = chance.choice(self.frames)
         while slot := _SLOT.search(sentence):
-            sentence = f"{sentence[: slot.start()]}{chance.choice(self.slots[slot[1]])}{sentence[slot.end() :]}"
+            sentence = (
+                f"{sentence[: slot.start()]}{chance.choice(self.slots[slot[1]].split('|'))}{sentence[slot.end() :]}"
+            )
         return sentence[0].upper() + sentence[1:]

@@ -1,9 +1,9 @@
 """The stage `heads`: a classifier on a frozen sentence encoder. Each label of the records gets a head of its own.
 
-A head's units look at each sentence's vector (sentences.py), and keep the strongest sign that any sentence gives (max over the
-sentences, then ReLU); a linear layer makes scores of them. A share of the records, chosen by their digests, is kept out and fits one
-temperature per label (Guo et al., 2017). The encoder runs once; its vectors lie in the job's work folder and are what a resumed job goes
-on from.
+A sentence's vector is the mean of its tokens' states. A head's units look at each vector, and keep the strongest sign that any
+sentence gives (max over the sentences, then ReLU); a linear layer makes scores of them. A share of the records, chosen by their digests,
+is kept out and fits one temperature per label (Guo et al., 2017). The encoder runs once; its vectors lie in the job's work folder and are
+what a resumed job goes on from.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import math
 import random
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from tierproof_trainer.stages.job import Job, StageFailed, tell
 from tierproof_trainer.stages.saving import save_heads
 
 VECTORS = "vectors.safetensors"
-TOLD_EVERY = 1000  # sentences
+ENCODED_TOGETHER = 64
 NOTHING = -100  # the class of a record that says nothing of a label: no loss is computed
 CALIBRATION_STEPS = 100
 
@@ -54,19 +54,18 @@ class Lessons:
 
 
 class Head(nn.Module):  # type: ignore[misc]  # torch is not there where types are checked
-    """One label: its units (units, width), and the layer from them to scores (classes). What is heard is dropped out too."""
+    """One label: its units (units, width), and the layer from them to scores (classes); a share of what it hears is dropped out."""
 
     def __init__(self, classes: int, width: int, shape: dict[str, Any]) -> None:
         super().__init__()
         units = shape["units"]
         self.units = nn.Linear(width, units)
         self.scores = nn.Linear(units, classes)
-        self.heard = nn.Dropout(float(shape["input_dropout"]))
-        self.dropout = nn.Dropout(float(shape["dropout"]))
+        self.heard = nn.Dropout(float(shape["dropout"]))
 
     def forward(self, vectors: Tensor, there: Tensor) -> Tensor:
         """Return scores, shape (records, classes)."""
-        signs = self.dropout(self.units(self.heard(vectors))).masked_fill(~there[..., None], -math.inf)
+        signs = self.units(self.heard(vectors)).masked_fill(~there[..., None], -math.inf)
         return self.scores(torch.relu(signs.amax(1)))
 
 
@@ -82,9 +81,7 @@ def run(job: Job) -> dict[str, Any]:
     learned = [at for at, record in enumerate(found) if _place(record["id"]) >= share]
     arguments.seed_everything({**job.seeds, "torch": job.seeds["adapter"]})
     width = lessons.vectors.shape[1]
-    heads = nn.ModuleDict(
-        {label: Head(len(names), width, job.lock["heads"]) for label, names in lessons.names.items()}
-    )
+    heads = nn.ModuleDict({label: Head(len(names), width, job.lock["heads"]) for label, names in lessons.names.items()})
     arguments.seed_everything(job.seeds)
     steps = _learn(heads, lessons, learned, job)
     files = save_heads(_tensors(heads, lessons, kept_out), _facts(job, lessons), job)
@@ -143,15 +140,26 @@ def _encode(job: Job, pieces: list[sentences.Piece], to: Path) -> None:
         because = f"parent.weights: the lock names {expected}, the file is {found}"
         raise StageFailed("another-base", because, "lock again")
     encoder = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    order = sorted(range(len(pieces)), key=lambda at: (len(pieces[at]), at))
     vectors: dict[int, Tensor] = {}
-    for at, vector in sentences.vectors_of(pieces, encoder):
-        vectors[at] = vector
-        if not len(vectors) % TOLD_EVERY:
-            tell(job.folder, {"stage": "heads", "encoded": len(vectors), "of_sentences": len(pieces)})
+    for first in range(0, len(order), ENCODED_TOGETHER):
+        chosen = order[first : first + ENCODED_TOGETHER]
+        vectors |= zip(chosen, _means([pieces[at] for at in chosen], encoder), strict=True)
+        tell(job.folder, {"stage": "heads", "encoded": len(vectors), "of_sentences": len(pieces)})
     job.work.mkdir(exist_ok=True)
     fresh = to.with_suffix(".new")
     save_file({"vectors": torch.stack([vectors[at] for at in range(len(pieces))])}, fresh)
     fresh.rename(to)
+
+
+def _means(pieces: list[sentences.Piece], encoder: nn.Module) -> Iterator[Tensor]:
+    """Yield the mean state of each sentence's tokens in the last layer (width), in fp32."""
+    longest = max(map(len, pieces))
+    padded = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in pieces])
+    there = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in pieces])
+    with torch.no_grad():
+        states = encoder(input_ids=padded, attention_mask=there).last_hidden_state
+    yield from (states[row, : len(ids)].mean(0) for row, ids in enumerate(pieces))
 
 
 def _learn(heads: nn.ModuleDict, lessons: Lessons, learned: list[int], job: Job) -> int:

@@ -34,6 +34,7 @@ class Appender:
         self._put = put
         self._finishing: asyncio.Task[None] | None = None
         self._showing: asyncio.Task[None] | None = None
+        self._shown: tuple[str, int] | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -64,7 +65,8 @@ class Appender:
         then: Callable[[Batch], Awaitable[None]] | None = None,
     ) -> Batch:
         """Commit a batch and return it; its second copy, the sending of its outbox, and `then` follow."""
-        batch = await self.recorder.record(messages, now, acts)
+        with metrics.stage_seconds.labels("record").time():
+            batch = await self.recorder.record(messages, now, acts)
         metrics.appended(batch)
         metrics.unmirrored.set(self.recorder.size - self.secured)
         await self.settled()
@@ -72,16 +74,29 @@ class Appender:
         return batch
 
     async def show(self, note: str, size: int) -> None:
-        """Begin to write a published checkpoint to the mirror, after the one before it; raises what kept that one from being written."""
-        if self._showing is not None:
+        """Have a published checkpoint written to the mirror: of those that come while one is written, the newest is next.
+
+        Raises what kept an earlier one from being written.
+        """
+        if self.mirror is None:
+            return
+        if self._showing is not None and self._showing.done():
             await self._showing
-        if self.mirror is not None:
-            self._showing = asyncio.create_task(asyncio.to_thread(self.mirror.publish, note, size))
+        self._shown = (note, size)
+        if self._showing is None or self._showing.done():
+            self._showing = asyncio.create_task(self._show(self.mirror))
+
+    async def _show(self, mirror: Mirror) -> None:
+        while self._shown is not None:
+            (note, size), self._shown = self._shown, None
+            with metrics.stage_seconds.labels("tiles").time():
+                await asyncio.to_thread(mirror.publish, note, size)
 
     async def settled(self) -> None:
         """Wait until what was committed has its second copy and went out; raises what kept it from that."""
         if self._finishing is not None:
-            await self._finishing
+            with metrics.stage_seconds.labels("follow").time():
+                await self._finishing
 
     async def stopped(self) -> None:
         """Wait until nothing writes to the mirror any more, even while being cancelled."""
@@ -92,7 +107,8 @@ class Appender:
 
     async def _finish(self, batch: Batch, then: Callable[[Batch], Awaitable[None]] | None) -> None:
         if self.mirror is not None and batch.entries:
-            await asyncio.to_thread(self.mirror.append, batch.first_seq, batch.entries)
+            with metrics.stage_seconds.labels("mirror").time():
+                await asyncio.to_thread(self.mirror.append, batch.first_seq, batch.entries)
         self.secured = max(self.secured, batch.next_seq)
         metrics.unmirrored.set(self.recorder.size - self.secured)
         self._put(batch.outbox)

@@ -15,6 +15,9 @@ batch_entries = Histogram(
     f"{PREFIX}batch_entries", "Entries of one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 )
 commit_seconds = Histogram(f"{PREFIX}commit_seconds", "Time of one commit in the database")
+stage_seconds = Histogram(
+    f"{PREFIX}stage_seconds", "Time of one step from a batch in hand to its checkpoint for everybody", ["stage"]
+)
 size = Gauge(f"{PREFIX}size", "Committed entries")
 unmirrored = Gauge(f"{PREFIX}unmirrored", "Committed entries that have no second copy yet")
 published_size = Gauge(f"{PREFIX}published_size", "Entries under the newest published checkpoint")

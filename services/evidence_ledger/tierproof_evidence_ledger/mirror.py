@@ -50,6 +50,7 @@ class Mirror:
     _unwritten: dict[tuple[int, int], Tile] = field(default_factory=dict)
     _broken: bool = False
     _closed: bool = False
+    _filing: threading.Lock = field(default_factory=threading.Lock)  # held while files are written; taken before `_one`
     _one: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
@@ -80,7 +81,7 @@ class Mirror:
 
     def close(self) -> None:
         """Let go of the folder."""
-        with self._one:
+        with self._filing, self._one:
             if not self._closed:
                 self._closed = self._broken = True
                 self._journal.close()
@@ -116,28 +117,32 @@ class Mirror:
                 return
             self._journal.append(fresh)
             self._grow(fresh)
-            if self._is_much():
+            much = self._is_much()
+        if much:
+            with self._filing:
                 self._settle()
 
     def publish(self, note: str, size: int) -> None:
-        """Let readers have the first `size` entries: tiles, partial ones included, then the checkpoint.
+        """Let readers have the first `size` entries: tiles, partial ones included, then the checkpoint. Meanwhile, entries are appended.
 
         Raises MirrorDiverged when the note is not of these entries, MirrorUnusable. Its signatures are the caller's to check.
         """
-        with self._one, self._writing():
-            checkpoint = self._checked(note)
-            if checkpoint.size != size:
-                raise MirrorDiverged(f"a checkpoint of {checkpoint.size} was given as one of {size}")
-            if self._published is not None and size < self._published.size:
-                raise MirrorDiverged(
-                    f"a checkpoint of {self._published.size} is published; {size} would be a step back"
-                )
+        with self._filing:
+            with self._one, self._writing():
+                checkpoint = self._checked(note)
+                if checkpoint.size != size:
+                    raise MirrorDiverged(f"a checkpoint of {checkpoint.size} was given as one of {size}")
+                before = self._published
+                if before is not None and size < before.size:
+                    raise MirrorDiverged(f"a checkpoint of {before.size} is published; {size} would be a step back")
+                partials = [(self.folder / path, content) for path, content in self._partials(size)]
             self._settle()
-            write_all([(self.folder / path, content) for path, content in self._partials(size)])
-            write_all([(self.folder / CHECKPOINT, note.encode())])
-            before, self._published = self._published, checkpoint
-            if before is not None:
-                self._sweep(before.size, size)
+            with self._writing():
+                write_all(partials)
+                write_all([(self.folder / CHECKPOINT, note.encode())])
+                self._published = checkpoint
+                if before is not None:
+                    self._sweep(before.size, size)
 
     def checkpoint(self) -> str | None:
         """Return the published note."""
@@ -196,18 +201,22 @@ class Mirror:
         return held >= FULL_BUNDLES * TILE_WIDTH or (held >= TILE_WIDTH and self._journal.end > MOST_BYTES)
 
     def _settle(self) -> None:
-        """Give each full bundle and tile its own file, and shorten the journal after that."""
-        first, entries = self._journal.first, self._journal.entries
-        full = len(entries) // TILE_WIDTH
-        bundles = [
-            (self.folder / tile_path(None, first // TILE_WIDTH + at), entries[at * TILE_WIDTH : (at + 1) * TILE_WIDTH])
-            for at in range(full)
-        ]
-        tiles = [(self.folder / tile_path(level, n), tile.hashes) for (level, n), tile in self._unwritten.items()]
-        write_all([*((path, bundle_of(part)) for path, part in bundles), *tiles])
-        self._unwritten.clear()
-        if full:
-            self._journal.begin_at(first + full * TILE_WIDTH)
+        """Give each full bundle and tile its own file, and shorten the journal after that; the caller holds `_filing`."""
+        with self._one:
+            first, tiles = self._journal.first, list(self._unwritten.values())
+            full = len(self._journal.entries) // TILE_WIDTH
+            entries = self._journal.entries[: full * TILE_WIDTH]
+        files = [(self.folder / tile_path(tile.level, tile.n), tile.hashes) for tile in tiles]
+        for at in range(0, len(entries), TILE_WIDTH):
+            path = tile_path(None, (first + at) // TILE_WIDTH)
+            files.append((self.folder / path, bundle_of(entries[at : at + TILE_WIDTH])))
+        with self._writing():
+            write_all(files)
+        with self._one, self._writing():
+            for tile in tiles:
+                del self._unwritten[tile.level, tile.n]
+            if full:
+                self._journal.begin_at(first + full * TILE_WIDTH)
 
     def _partials(self, size: int) -> Iterator[tuple[str, bytes]]:
         """Yield path and content of the tiles that are partial at a size."""

@@ -76,17 +76,20 @@ class Publisher:
     async def _publish(self, checkpoint: Checkpoint) -> None:
         recorder = self.appender.recorder
         open_from = recorder.open_from
-        note = await self._signed(checkpoint)
+        with metrics.stage_seconds.labels("sign").time():
+            note = await self._signed(checkpoint)
         if self.witnesses is not None:
             try:
-                note = await self.witnesses.cosigned(note, checkpoint.size)
+                with metrics.stage_seconds.labels("witness").time():
+                    note = await self.witnesses.cosigned(note, checkpoint.size)
             except Outgrown:
                 await self.store.still_in_office(recorder.term)  # it may be another sequencer that has gone on
                 raise
             except Unwitnessed as error:
                 _log.warning("checkpoint.unwitnessed", size=checkpoint.size, reason=error.diagnosis())
                 return
-        await self.store.publish(checkpoint.size, note, min(open_from, checkpoint.size), recorder.term)
+        with metrics.stage_seconds.labels("store").time():
+            await self.store.publish(checkpoint.size, note, min(open_from, checkpoint.size), recorder.term)
         self.published = checkpoint.size
         metrics.published(checkpoint.size)
         self.put([("checkpoint", checkpoint.size)])

@@ -154,15 +154,16 @@ class Recorder:
             self._take_unreadable(draft, message, forms.Unreadable(reason=why))
             return
         seq = draft.append(content)
-        tenant, task_id = str(said.data.get("tenant", "")), str(said.data.get("task_id", ""))
+        envelope = said.envelope()
+        tenant, task_id = str(envelope["data"].get("tenant", "")), str(envelope["data"].get("task_id", ""))
         draft.texts |= {text.commitment: (tenant, task_id, text) for text in said.texts}
         if earlier:
             draft.keep(message, seq, "conflict")
             _log.warning("event.conflict", event_id=said.event_id, event_type=said.event_type, seq=seq)
             return
         draft.keep(message, seq, "recorded", said.event_id)
-        entry = {"kind": "event", "received_at": message.stored_at, "event": said.envelope}
-        draft.events[said.event_id] = (_recorded(said), seq)
+        entry = {"kind": "event", "received_at": message.stored_at, "event": envelope}
+        draft.events[said.event_id] = (_recorded(said, envelope), seq)
         draft.arrived.update(self.desk.learn(seq, entry))
         draft.spoken_of.add(task_id)
 
@@ -222,11 +223,11 @@ class Recorder:
             del self.stored_texts[next(iter(self.stored_texts))]
 
 
-def _recorded(said: forms.Said) -> Recorded:
+def _recorded(said: forms.Said, envelope: Mapping[str, Any]) -> Recorded:
     return Recorded(
         event_id=said.event_id,
         event_type=said.event_type,
         digest=said.digest,
-        data=said.data,
-        cause=said.envelope.get("causationid"),
+        data=envelope["data"],
+        cause=envelope.get("causationid"),
     )

@@ -22,14 +22,16 @@ from tierproof_proofs.cosignature import Cosigner
 from tierproof_proofs.keys import load_or_create_mldsa44_key
 from tierproof_proofs.note import NoteSigner, VerifierKey
 
+from tierproof_evidence_ledger import metrics
 from tierproof_evidence_ledger.appender import Appender
 from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.desk import Patience
 from tierproof_evidence_ledger.duties import Duties
-from tierproof_evidence_ledger.errors import Deposed, NotInOffice, StreamLost
+from tierproof_evidence_ledger.errors import Deposed, NotInOffice, ReaderLost, StreamLost
 from tierproof_evidence_ledger.inbasket import Inbasket, Item
 from tierproof_evidence_ledger.publisher import Publisher
 from tierproof_evidence_ledger.pull import Pull, left_over
+from tierproof_evidence_ledger.reader import Reader
 from tierproof_evidence_ledger.relay import Relay
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.settings import LedgerSettings
@@ -42,7 +44,7 @@ from tierproof_evidence_ledger.together import first_ended
 _log = structlog.get_logger()
 SERVICE = "evidence-ledger"
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
-PASSING = (*DATABASE_ERRORS, BusError, StreamLost, Deposed, nats.errors.Error, OSError)
+PASSING = (*DATABASE_ERRORS, BusError, StreamLost, ReaderLost, Deposed, nats.errors.Error, OSError)
 
 
 class Sequencer:
@@ -93,14 +95,16 @@ class Sequencer:
             relay = Relay(out, bus, self._office.vault, pause=settings.reconnect_seconds, most=settings.relayed_at_once)
             appender = await stack.enter_async_context(Appender.at(settings, recorder, relay.put))
             publisher = await stack.enter_async_context(Publisher.at(settings, shown, appender, relay.put))
+            reader = await stack.enter_async_context(Reader.beside())
             await publisher.agree()
-            inbasket = Inbasket()
+            inbasket = Inbasket(reader)
             stack.callback(inbasket.close)
             pulls = [await self._pull(consumer, appender, inbasket) for consumer in consumers_of(SERVICE)]
             duties = Duties(settings, inbasket.note, beside_it, self._link)
             self.in_office, self._inbasket = True, inbasket
             await first_ended(
                 self._record(appender, inbasket),
+                inbasket.run(),
                 relay.run(),
                 publisher.run(),
                 duties.run(),
@@ -147,7 +151,8 @@ class Sequencer:
     async def _settle(self, inbasket: Inbasket, newest: dict[Pull, str], batch: Batch) -> None:
         """Tell who waits for an act, and the broker: the batch is committed and has its second copy."""
         inbasket.recorded(batch)
-        await self._acknowledge(newest)
+        with metrics.stage_seconds.labels("acknowledge").time():
+            await self._acknowledge(newest)
 
     async def _acknowledge(self, last_replies: dict[Pull, str]) -> None:
         """Acknowledge each stream's last message, and with it all before. A lost one costs a redelivery and nothing else."""

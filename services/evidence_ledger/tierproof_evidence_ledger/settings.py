@@ -88,7 +88,7 @@ class LedgerSettings(BusSettings):
     batch_events: int = Field(default=1024, ge=1, le=4096)
     batch_ms: Milliseconds = Field(default=15, description="how long a batch that is not full waits for more")
     relayed_at_once: int = Field(default=32, ge=1, le=1024, description="results and checkpoints published together")
-    announce_ms: Milliseconds = Field(default=500, description="time between two published checkpoints")
+    announce_ms: Milliseconds = Field(default=250, description="time between two published checkpoints")
     sweep_ms: Milliseconds = Field(default=1000, description="how often overdue tasks are looked for")
     grace_ms: Milliseconds = Field(
         default=30_000, description="grace after a deadline where no routing policy is known that names one"

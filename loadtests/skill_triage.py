@@ -274,7 +274,11 @@ async def measure(items: Sequence[Item], heads: Path, curve: dict[str, Path]) ->
         },
         "latency": took,
         "learning_curve": [
-            {"records": name, "seen": each["seen"]["share"], "unseen": each["unseen"]["share"]}
+            {
+                "records": name,
+                **{part: each[part]["share"] for part in ("seen", "unseen")},
+                "in_domain": {part: each["in_domain"][part]["share"] for part in ("seen", "unseen")},
+            }
             for name, each in [*points.items(), (str(TRAINED_ON), model)]
         ],
         "targets": TARGETS,

@@ -54,13 +54,21 @@ class Bench:
         )
         return built.folder
 
-    def lock(self, folder: Path, *, stage: Stage = "sft", begin_from: Path | None = None, **changed: Any) -> TrainLock:
+    def lock(
+        self,
+        folder: Path,
+        *,
+        stage: Stage = "sft",
+        base: str = "SmolLM2-135M-Instruct",
+        begin_from: Path | None = None,
+        **changed: Any,
+    ) -> TrainLock:
         """Lock a smoke training."""
         changes = {**SMOKE, **{name.replace("__", "."): value for name, value in changed.items()}}
         wanted = locking.Wanted(
             name="smoke",
             stage=stage,
-            base="SmolLM2-135M-Instruct",
+            base=base,
             suite="exam",
             begin_from=begin_from,
             changed=changes,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import orjson
 from pydantic import ValidationError
@@ -57,18 +57,12 @@ class Delivered:
     def read(self) -> "Said | Advised | Unreadable":
         """Read the message, once; see `read`."""
         if self._reading is None:
-            self._reading = read(self.subject, self.content)
+            self._reading = read(self)
         return self._reading
 
-    def was_read(self, reading: "Said | Advised | Unreadable") -> None:
-        """Keep what `read` has returned for this message elsewhere."""
-        self._reading = reading
 
-
-# What is read goes from process to process (`reader.py`): tuples, which pickle packs and unpacks without asking Python.
-
-
-class CarriedText(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedText:
     """A text that a message carries, with the salt of its commitment."""
 
     commitment: str
@@ -76,28 +70,32 @@ class CarriedText(NamedTuple):
     salt: str
 
 
-class Said(NamedTuple):
-    """An event: the canonical bytes of its envelope with texts sealed, the digest of what it says, and the texts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An event: its envelope with texts sealed, the digest of what it says, and the texts."""
 
     event_id: str
     event_type: str
     digest: str
-    content: bytes
+    envelope: dict[str, Any]
     texts: tuple[CarriedText, ...]
 
-    def envelope(self) -> dict[str, Any]:
-        """Parse the envelope."""
-        parsed: dict[str, Any] = orjson.loads(self.content)
-        return parsed
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the event says, texts sealed."""
+        data: dict[str, Any] = self.envelope["data"]
+        return data
 
 
-class Advised(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advised:
     """The broker's word on a delivery: no event of ours, and no text in it."""
 
     members: dict[str, Any]
 
 
-class Unreadable(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
     """Bytes that are no event, or one that lies on a subject that it does not lead to. `reason` holds no values."""
 
     reason: str
@@ -107,12 +105,12 @@ class _Refused(Exception):
     """A way out of the recursion, never seen outside."""
 
 
-def read(subject: str, content: bytes) -> Said | Advised | Unreadable:
-    """Read a message's bytes; whatever is wrong with them becomes a reason, never an exception."""
+def read(message: Delivered) -> Said | Advised | Unreadable:
+    """Read a message; whatever is wrong with it becomes a reason, never an exception."""
     try:
-        if subject.startswith(ADVISORY_SUBJECT):
-            return _advised(parse_json(content))
-        return _said(subject, content)
+        if message.subject.startswith(ADVISORY_SUBJECT):
+            return _advised(parse_json(message.content))
+        return _said(message)
     except ValidationError as error:
         return Unreadable(reason=_faults(error))
     except (_Refused, ContractError, orjson.JSONEncodeError, ValueError, RecursionError) as error:
@@ -125,7 +123,7 @@ def canonical(value: dict[str, Any]) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def digest_of_said(event_type: str, data: Mapping[str, Any] | orjson.Fragment) -> str:
+def digest_of_said(event_type: str, data: Mapping[str, Any]) -> str:
     """Return the digest by which a citation names an event (tierproof_contracts.envelope.data_digest of sealed data)."""
     return "sha256:" + hashlib.sha256(canonical({"type": event_type, "data": data})).hexdigest()
 
@@ -144,7 +142,7 @@ def entry_of(message: Delivered, reading: Said | Advised | Unreadable, kind: Kin
     }
     match reading:
         case Said():
-            entry["event"] = orjson.Fragment(reading.content)
+            entry["event"] = reading.envelope
         case Advised():
             entry["advisory"] = reading.members
         case Unreadable():
@@ -235,24 +233,23 @@ def _parsed(content: bytes) -> dict[str, Any]:
     return parse_json(content)
 
 
-def _said(subject: str, content: bytes) -> Said:
-    parsed = _parsed(content)
+def _said(message: Delivered) -> Said:
+    parsed = _parsed(message.content)
     event_type = parsed.get("type")
     form = _ENVELOPES.get(event_type) if isinstance(event_type, str) else None
     if form is None:
         raise _Refused("type: not known to this release, or not for the ledger")
-    envelope = form.model_validate_json(content, strict=True)
-    if envelope.data.subject() != subject:
+    envelope = form.model_validate_json(message.content, strict=True)
+    if envelope.data.subject() != message.subject:
         raise _Refused("the event does not belong on this subject")
     datetime.fromisoformat(envelope.time)  # a day that the calendar does not have raises ValueError
     texts: dict[str, CarriedText] = {}
     sealed = _sealed_members(parsed, texts, 0)
-    sealed["data"] = data = orjson.Fragment(canonical(sealed["data"]))  # of the one, the other is not written again
     return Said(
         event_id=envelope.id,
         event_type=envelope.type,
-        digest=digest_of_said(envelope.type, data),
-        content=canonical(sealed),
+        digest=digest_of_said(envelope.type, sealed["data"]),
+        envelope=sealed,
         texts=tuple(texts.values()),
     )
 

@@ -29,10 +29,6 @@ class StreamLost(LedgerError):
     """The broker does not deliver any more: a consumer is gone, or the connection hangs."""
 
 
-class ReaderLost(LedgerError):
-    """The process that reads messages beside the sequencer has ended."""
-
-
 class TextUnreadable(LedgerError):
     """A sealed text cannot be opened: its key was erased, or it was altered."""
 

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tierproof_evidence_ledger.acts import Act
@@ -12,19 +11,15 @@ from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.canonical import Delivered
 from tierproof_evidence_ledger.errors import NotInOffice
 from tierproof_evidence_ledger.pull import Pull
-from tierproof_evidence_ledger.reader import Reader
 
 Item = tuple[Pull, Delivered, str]
 Noted = tuple[Act, "asyncio.Future[int]"]
 
 
 class Inbasket:
-    """One term's messages and acts. Messages are read on arrival, by another process; those that were read can be taken."""
+    """One term's messages and acts. Messages are read on arrival: while a batch commits, the next one is prepared."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._arrived: list[Delivered] = []
-        self._unread: deque[Item] = deque()
+    def __init__(self) -> None:
         self._items: list[Item] = []
         self._acts: list[Noted] = []
         self._waiting: dict[uuid.UUID, asyncio.Future[int]] = {}
@@ -33,21 +28,8 @@ class Inbasket:
 
     def put(self, pull: Pull, message: Delivered, reply: str) -> None:
         """Add a message with the subject that acknowledges it."""
-        self._unread.append((pull, message, reply))
-        if not self._arrived:  # whatever comes in the same breath is read together
-            asyncio.get_running_loop().call_soon(self._ask)
-        self._arrived.append(message)
-
-    async def run(self) -> None:
-        """Take in what was read, until cancelled; raises ReaderLost."""
-        await self._reader.run(self._were_read)
-
-    def _ask(self) -> None:
-        arrived, self._arrived = self._arrived, []
-        self._reader.ask(arrived)
-
-    def _were_read(self, messages: Sequence[Delivered]) -> None:
-        self._items += [self._unread.popleft() for _ in messages]
+        message.read()
+        self._items.append((pull, message, reply))
         self._more.set()
 
     async def note(self, kind: str, data: Mapping[str, Any]) -> int:

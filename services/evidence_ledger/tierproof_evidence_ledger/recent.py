@@ -1,5 +1,6 @@
 """The newest events, kept in memory: most of what a decision cites was recorded moments before."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from tierproof_evidence_ledger.decide import Recorded
@@ -11,13 +12,14 @@ class RecentEvents:
 
     def __init__(self, store: Store, most: int) -> None:
         self._store, self._most = store, most
-        self._events: dict[str, Recorded] = {}
+        # Not a dict, which looks for its oldest key among the places of all that it has forgotten.
+        self._events: OrderedDict[str, Recorded] = OrderedDict()
 
     def put(self, events: Iterable[Recorded]) -> None:
         """Remember committed events."""
-        self._events |= {event.event_id: event for event in events}
+        self._events.update((event.event_id, event) for event in events)
         while len(self._events) > self._most:
-            del self._events[next(iter(self._events))]
+            self._events.popitem(last=False)
 
     async def events(self, event_ids: Iterable[str]) -> dict[str, Recorded]:
         """Return recorded events by id."""

@@ -1,5 +1,6 @@
 """One batch: messages become entries, decisions become releases, the tree grows, and all of it is committed at once."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -81,7 +82,7 @@ class Recorder:
     catching_up: frozenset[str] = frozenset()
     sweep_every: timedelta = timedelta(0)
     swept_at: datetime = LONG_AGO
-    stored_texts: dict[str, None] = field(default_factory=dict)
+    stored_texts: OrderedDict[str, None] = field(default_factory=OrderedDict)
     texts_remembered: int = 20_000
 
     @property
@@ -154,16 +155,15 @@ class Recorder:
             self._take_unreadable(draft, message, forms.Unreadable(reason=why))
             return
         seq = draft.append(content)
-        envelope = said.envelope()
-        tenant, task_id = str(envelope["data"].get("tenant", "")), str(envelope["data"].get("task_id", ""))
+        tenant, task_id = str(said.data.get("tenant", "")), str(said.data.get("task_id", ""))
         draft.texts |= {text.commitment: (tenant, task_id, text) for text in said.texts}
         if earlier:
             draft.keep(message, seq, "conflict")
             _log.warning("event.conflict", event_id=said.event_id, event_type=said.event_type, seq=seq)
             return
         draft.keep(message, seq, "recorded", said.event_id)
-        entry = {"kind": "event", "received_at": message.stored_at, "event": envelope}
-        draft.events[said.event_id] = (_recorded(said, envelope), seq)
+        entry = {"kind": "event", "received_at": message.stored_at, "event": said.envelope}
+        draft.events[said.event_id] = (_recorded(said), seq)
         draft.arrived.update(self.desk.learn(seq, entry))
         draft.spoken_of.add(task_id)
 
@@ -218,16 +218,16 @@ class Recorder:
                 keys[tenant] = self.vault.new_key(tenant)
                 draft.batch.text_keys.append(keys[tenant])
             draft.batch.texts += self.vault.seal(texts, keys[tenant])
-        self.stored_texts |= dict.fromkeys(new)
+        self.stored_texts.update(dict.fromkeys(new))
         while len(self.stored_texts) > self.texts_remembered:
-            del self.stored_texts[next(iter(self.stored_texts))]
+            self.stored_texts.popitem(last=False)
 
 
-def _recorded(said: forms.Said, envelope: Mapping[str, Any]) -> Recorded:
+def _recorded(said: forms.Said) -> Recorded:
     return Recorded(
         event_id=said.event_id,
         event_type=said.event_type,
         digest=said.digest,
-        data=envelope["data"],
-        cause=envelope.get("causationid"),
+        data=said.data,
+        cause=said.envelope.get("causationid"),
     )

@@ -42,7 +42,7 @@ class Texts:
             message = messages.get(_place(entry))
             reading = message.read() if message else None
             event = entry["event"]
-            if isinstance(reading, Said) and reading.envelope() == event:
+            if isinstance(reading, Said) and reading.envelope == event:
                 texts = by_tenant.setdefault(str(event["data"].get("tenant", "")), {})
                 about = str(event["data"].get("task_id", ""))
                 texts.update((text.commitment, (about, text)) for text in reading.texts)

@@ -27,11 +27,10 @@ from tierproof_evidence_ledger.appender import Appender
 from tierproof_evidence_ledger.batch import Batch
 from tierproof_evidence_ledger.desk import Patience
 from tierproof_evidence_ledger.duties import Duties
-from tierproof_evidence_ledger.errors import Deposed, NotInOffice, ReaderLost, StreamLost
+from tierproof_evidence_ledger.errors import Deposed, NotInOffice, StreamLost
 from tierproof_evidence_ledger.inbasket import Inbasket, Item
 from tierproof_evidence_ledger.publisher import Publisher
 from tierproof_evidence_ledger.pull import Pull, left_over
-from tierproof_evidence_ledger.reader import Reader
 from tierproof_evidence_ledger.relay import Relay
 from tierproof_evidence_ledger.sealed import Vault
 from tierproof_evidence_ledger.settings import LedgerSettings
@@ -44,7 +43,7 @@ from tierproof_evidence_ledger.together import first_ended
 _log = structlog.get_logger()
 SERVICE = "evidence-ledger"
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
-PASSING = (*DATABASE_ERRORS, BusError, StreamLost, ReaderLost, Deposed, nats.errors.Error, OSError)
+PASSING = (*DATABASE_ERRORS, BusError, StreamLost, Deposed, nats.errors.Error, OSError)
 
 
 class Sequencer:
@@ -95,16 +94,14 @@ class Sequencer:
             relay = Relay(out, bus, self._office.vault, pause=settings.reconnect_seconds, most=settings.relayed_at_once)
             appender = await stack.enter_async_context(Appender.at(settings, recorder, relay.put))
             publisher = await stack.enter_async_context(Publisher.at(settings, shown, appender, relay.put))
-            reader = await stack.enter_async_context(Reader.beside())
             await publisher.agree()
-            inbasket = Inbasket(reader)
+            inbasket = Inbasket()
             stack.callback(inbasket.close)
             pulls = [await self._pull(consumer, appender, inbasket) for consumer in consumers_of(SERVICE)]
             duties = Duties(settings, inbasket.note, beside_it, self._link)
             self.in_office, self._inbasket = True, inbasket
             await first_ended(
                 self._record(appender, inbasket),
-                inbasket.run(),
                 relay.run(),
                 publisher.run(),
                 duties.run(),

@@ -18,7 +18,7 @@ from tierproof_evidence_ledger.errors import Corrupted, Deposed
 from tierproof_evidence_ledger.sealed import SealedText, WrappedKey
 
 OFFICE_LOCK = 0x7469_6572_0001  # held for as long as a sequencer is in office
-TERM_LOCK = 0x7469_6572_0002  # held while a term is taken or a batch commits
+TERM_LOCK = 0x7469_6572_0002  # held alone while a term is taken, shared by all that commits in one
 _TEXTS = """
     SELECT t.commitment, t.tenant, t.task_id, t.key_id, t.nonce, t.ciphertext, k.wrapped
     FROM ledger.sealed_text t LEFT JOIN ledger.text_key k USING (key_id) WHERE t.commitment = ANY (%s)"""
@@ -183,7 +183,8 @@ class Store:
         await self._connection.execute(query, [size, reply])
 
     async def _in_office(self, term: int) -> None:
-        await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [TERM_LOCK])
+        """Keep the next term from beginning before this transaction ends. A batch and a publication may commit at the same time."""
+        await self._connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [TERM_LOCK])
         newest = (await self.one("SELECT max(term) FROM ledger.term"))[0]
         if newest != term:
             raise Deposed(f"term {newest} has begun; this sequencer was in term {term}")

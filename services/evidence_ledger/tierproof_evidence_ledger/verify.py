@@ -5,7 +5,6 @@ memory: a witness, or a checkpoint that was kept elsewhere (`known`).
 """
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -143,12 +142,9 @@ def _checkpoints(rows: Rows, report: Report) -> Iterator[_Expected]:
 
 
 def _chunks(rows: Rows) -> Iterator[list[tuple[int, bytes, str]]]:
-    """Yield the entries; while some are checked, the server reads the next."""
-    with rows.cursor("entries", binary=True) as cursor, ThreadPoolExecutor(1) as beside:
+    with rows.cursor("entries", binary=True) as cursor:
         cursor.execute(_ENTRIES.encode())
-        coming = beside.submit(cursor.fetchmany, CHUNK)
-        while chunk := coming.result():
-            coming = beside.submit(cursor.fetchmany, CHUNK)
+        while chunk := cursor.fetchmany(CHUNK):
             yield chunk
 
 

@@ -45,7 +45,7 @@ def _changed_data(**members: Any) -> bytes:
 @pytest.mark.parametrize("event", STORY.events, ids=lambda event: event.type)
 def test_an_events_digest_is_the_one_that_citations_name(event: Any) -> None:
     (message,) = Streams().deliver([event])
-    said = message.read()
+    said = forms.read(message)
     assert isinstance(said, forms.Said), said
     assert said.digest == event.citation().digest == data_digest(json.loads(event.to_bytes()))
 
@@ -53,7 +53,7 @@ def test_an_events_digest_is_the_one_that_citations_name(event: Any) -> None:
 @pytest.mark.parametrize("event", STORY.events, ids=lambda event: event.type)
 def test_entries_are_canonical_and_hold_no_text(event: Any) -> None:
     (message,) = Streams().deliver([event])
-    reading = message.read()
+    reading = forms.read(message)
     assert isinstance(reading, forms.Said)
     entry = forms.entry_of(message, reading, "event", "2026-11-01T12:00:01.000000Z")
     assert canonical_json(json.loads(entry)) == entry
@@ -76,7 +76,7 @@ def test_the_fast_canonical_form_is_the_contracts_one(value: Any) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_without_an_exception(content: bytes) -> None:
     message = _message(content)
-    reading = message.read()
+    reading = forms.read(message)
     assert isinstance(reading, forms.Unreadable)
     entry = json.loads(forms.entry_of(message, reading, "rejected", "2026-11-01T12:00:01.000000Z"))
     assert entry["task_id"] == STORY.task_id
@@ -114,7 +114,7 @@ def test_any_bytes_are_read_without_an_exception(content: bytes) -> None:
 )
 def test_what_is_wrong_is_named_without_its_words(content: bytes, why: str) -> None:
     message = _message(content)
-    reading = message.read()
+    reading = forms.read(message)
     assert isinstance(reading, forms.Unreadable), reading
     assert why in reading.reason
     assert CANARY not in reading.reason
@@ -126,29 +126,29 @@ def test_what_is_wrong_is_named_without_its_words(content: bytes, why: str) -> N
 def test_an_event_on_a_subject_of_another_writer_is_refused() -> None:
     decided = STORY["task.decided.v1"]
     elsewhere = subjects.inference_settled("s", "00000000-0000-4000-8000-000000000000")
-    reading = _message(decided.to_bytes(), elsewhere).read()
+    reading = forms.read(_message(decided.to_bytes(), elsewhere))
     assert reading == forms.Unreadable(reason="the event does not belong on this subject")
 
 
 def test_unknown_members_are_recorded_and_counted_in_the_digest() -> None:
-    plain, more = _message(SUBMITTED.to_bytes()).read(), _message(_changed_data(hint={"level": 3})).read()
+    plain, more = forms.read(_message(SUBMITTED.to_bytes())), forms.read(_message(_changed_data(hint={"level": 3})))
     assert isinstance(plain, forms.Said)
     assert isinstance(more, forms.Said)
-    assert more.envelope()["data"]["hint"] == {"level": 3}
+    assert more.envelope["data"]["hint"] == {"level": 3}
     assert more.digest != plain.digest
 
 
 def test_what_stands_beside_a_text_is_recorded_and_the_text_is_not() -> None:
-    said = _message(_changed_data(prompt={"text": CANARY, "salt": "00" * 16, "lang": "en"})).read()
+    said = forms.read(_message(_changed_data(prompt={"text": CANARY, "salt": "00" * 16, "lang": "en"})))
     assert isinstance(said, forms.Said)
-    assert said.envelope()["data"]["prompt"] == {**Text(text=CANARY, salt="00" * 16).ref().model_dump(), "lang": "en"}
+    assert said.envelope["data"]["prompt"] == {**Text(text=CANARY, salt="00" * 16).ref().model_dump(), "lang": "en"}
 
 
 def test_inputs_may_be_named_as_a_texts_members_are() -> None:
     named = {"text": text("a").model_dump(), "salt": text("b").model_dump()}
-    said = _message(_changed_data(inputs=named)).read()
+    said = forms.read(_message(_changed_data(inputs=named)))
     assert isinstance(said, forms.Said)
-    assert said.envelope()["data"]["inputs"] == {
+    assert said.envelope["data"]["inputs"] == {
         "text": text("a").ref().model_dump(),
         "salt": text("b").ref().model_dump(),
     }
@@ -168,7 +168,7 @@ def test_an_advisory_keeps_its_known_members_only() -> None:
     message = forms.Delivered(
         stream="ADVISORY", created="c", sequence=1, subject=subject, stored_at="2026-11-01T12:00:00Z", content=content
     )
-    reading = message.read()
+    reading = forms.read(message)
     assert reading == forms.Advised(
         members={"type": "io.nats.jetstream.advisory.v1.max_deliver", "stream_seq": 7, "deliveries": 8}
     )
@@ -178,4 +178,4 @@ def test_every_type_that_streams_to_the_ledger_is_readable() -> None:
     types = {event.type for event in STORY.events}
     assert {"task.submitted.v1", "review.decided.v1", "task.decided.v1"} <= types
     story = Story(events=(enveloped(STORY["task.decided.v1"].data),))
-    assert isinstance(Streams().deliver(story.events)[0].read(), forms.Said)
+    assert isinstance(forms.read(Streams().deliver(story.events)[0]), forms.Said)

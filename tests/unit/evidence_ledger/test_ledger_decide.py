@@ -11,7 +11,7 @@ from tierproof_contracts.documents import Reviewer, Reviewers
 from tierproof_contracts.envelope import Citation
 from tierproof_contracts.task import TaskDecidedV1
 from tierproof_contracts.verification import NotPassed, Passed
-from tierproof_evidence_ledger.canonical import Said
+from tierproof_evidence_ledger.canonical import Said, read
 from tierproof_evidence_ledger.decide import (
     AlreadyReleased,
     Evidence,
@@ -44,9 +44,9 @@ def evidence(story: Story, **changes: Any) -> Evidence:
     """Return a story as the ledger has it, after sealing."""
     events: dict[str, Recorded] = {}
     for message in Streams().deliver(story.events):
-        said = message.read()
+        said = read(message)
         assert isinstance(said, Said), said
-        events[said.event_id] = recorded_in({"event": said.envelope()})
+        events[said.event_id] = recorded_in({"event": said.envelope})
     by_type = {event.event_type: event for event in events.values()}
     known = Evidence(
         events=events,

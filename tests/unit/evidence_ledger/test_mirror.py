@@ -4,6 +4,7 @@ import errno
 import os
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tierproof_evidence_ledger import journal as journals
 from tierproof_evidence_ledger.errors import Corrupted
 from tierproof_evidence_ledger.mirror import Mirror
 from tierproof_evidence_ledger.mirror_folder import MirrorDiverged, MirrorUnusable
-from tierproof_evidence_ledger.tiles_on_disk import bundle_of, entries_in, tile_path
+from tierproof_evidence_ledger.tiles_on_disk import bundle_of, entries_in, tile_path, write_all
 from tierproof_proofs.checkpoint import Checkpoint
 from tierproof_proofs.keys import Ed25519Signer
 from tierproof_proofs.merkle import leaf_hash, node_hash, root_of
@@ -348,3 +349,22 @@ def test_any_order_of_appending_publishing_and_opening_keeps_the_log(at: Callabl
     assert mirror.size == size
     digest = sha256(b"".join(mirror.entries(0, size))).digest()
     assert digest == sha256(b"".join(ENTRIES[:size])).digest()
+
+
+def test_entries_are_appended_while_files_are_written(
+    at: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = at(700)
+    with ThreadPoolExecutor(1) as beside:
+
+        def appending(files: list[tuple[Path, bytes]]) -> None:
+            beside.submit(mirror.append, mirror.size, ENTRIES[mirror.size : mirror.size + 200]).result(timeout=20)
+            write_all(files)
+
+        monkeypatch.setattr("tierproof_evidence_ledger.mirror.write_all", appending)
+        mirror.publish(_note(700), 700)
+    assert mirror.size > 700
+    size, again = mirror.size, at()
+    assert again.size == size
+    assert list(again.entries(0, size)) == ENTRIES[:size]
+    assert again.checkpoint() == _note(700)

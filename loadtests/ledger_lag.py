@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ledger_stages
 import machine
 import psutil
 import psycopg
@@ -33,6 +34,7 @@ from ledger_append import (
     program,
     witness_of,
 )
+from tierproof_embedded.ports import free_ports
 
 EVENTS_OF_A_TASK, WARM_TASKS = 7, 20
 LOOK, PATIENCE = 0.01, 60.0
@@ -108,14 +110,19 @@ async def paced(
     servers: Servers,
     dsn: str,
     parts: dict[str, psutil.Process],
+    metrics: int,
     first: int,
     rate: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Publish so many events a second for so long and wait until a published checkpoint covers them; return the lags."""
+    """Publish so many events a second for so long and wait until a published checkpoint covers them; return the lags.
+
+    `metrics` is the port on which the ledger tells where its time goes.
+    """
     tasks, before = round(rate * seconds / EVENTS_OF_A_TASK), machine.load()
     (size, _), cpu = asked(dsn, SIZES)[0], {name: cpu_of(part) for name, part in parts.items()}
     read = int(asked(dsn, READ)[0][0])
+    steps = await asyncio.to_thread(ledger_stages.look, metrics)
     watch, began = Watch(dsn), time.monotonic()
     try:
         sent = await in_a_process("events.py", servers.nats.url, str(first), str(tasks), str(rate))
@@ -134,6 +141,7 @@ async def paced(
         "cpu_us_per_event": {
             name: round(1e6 * (cpu_of(part) - cpu[name]) / max(1, len(stored)), 1) for name, part in parts.items()
         },
+        "steps": ledger_stages.between(steps, await asyncio.to_thread(ledger_stages.look, metrics)),
         "load_average": before,
     }
 
@@ -142,11 +150,16 @@ async def measured(servers: Servers, folder: Path, rates: list[int], seconds: fl
     """Run one ledger, with witness and mirror, through all rates."""
     witness, port = witness_of(folder)
     environment, dsn = ledger_of(servers, folder, witness, port)
+    (metrics,) = free_ports(1)
     await filled(servers, WARM_TASKS)
     results, first = [], WARM_TASKS
     with (
         program(["tierproof_witness", "serve"], witness, folder / "witness.log") as beside,
-        program(["tierproof_evidence_ledger", "serve"], environment, folder / "ledger.log") as ledger,
+        program(
+            ["tierproof_evidence_ledger", "serve"],
+            environment | {"TIERPROOF_HTTP_PORT": str(metrics)},
+            folder / "ledger.log",
+        ) as ledger,
         psycopg.connect(dsn, autocommit=True) as rows,
     ):
         database = psutil.Process(servers.postgres.child.pid)
@@ -160,7 +173,7 @@ async def measured(servers: Servers, folder: Path, rates: list[int], seconds: fl
             await asyncio.sleep(PAUSE)
         for rate in rates:
             await asyncio.sleep(PAUSE)
-            results.append(await paced(servers, dsn, parts, first, rate, seconds))
+            results.append(await paced(servers, dsn, parts, metrics, first, rate, seconds))
             first += round(rate * seconds / EVENTS_OF_A_TASK)
     return results
 
@@ -198,6 +211,7 @@ def main() -> None:
         print(
             f"{one['sent_per_second']} events/s: durable {one['durable_lag_ms']}; published {one['checkpoint_lag_ms']}"
         )
+        print(f"  steps: {one['steps']}")
         print(f"  CPU, us an event: {one['cpu_us_per_event']}; load average {one['load_average']}")
 
 

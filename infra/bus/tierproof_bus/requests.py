@@ -1,6 +1,8 @@
 """Asking a service for work, as a command line does, and waiting for the event that settles it."""
 
 import asyncio
+import contextlib
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 from tierproof_contracts.envelope import Event
 
 from tierproof_bus.bus import Bus
+from tierproof_bus.errors import Transient
 from tierproof_bus.messages import Received
 from tierproof_bus.settings import BusSettings
 
@@ -28,10 +31,17 @@ async def ask(
 ) -> Asked:
     """Publish a request, and look for one of its outcomes, given as types by their subjects, for `wait` seconds.
 
-    Raises BusError.
+    Raises BusError; Transient when no connection comes about within `settings.answer_seconds`.
     """
-    until = time.monotonic() + wait
-    async with Bus.connect(user, settings) as bus:
+    async with contextlib.AsyncExitStack() as opened:
+        try:
+            async with asyncio.timeout(settings.answer_seconds):
+                bus = await opened.enter_async_context(Bus.connect(user, settings))
+        except TimeoutError:
+            at = re.sub(r"//[^@/]*@", "//", settings.nats_url)  # never a password
+            because = f"no broker at {at} lets {user} in: start it with `tierproof up`, or name another one, or other credentials"
+            raise Transient(because) from None
+        until = time.monotonic() + wait
         published = await bus.publish(request, event_id=event_id)
         settled = None
         while wait and (settled := await _settled(bus, outcomes)) is None and time.monotonic() < until:  # noqa: ASYNC110 - a look into the stream

@@ -24,6 +24,10 @@ _TRIED = 100  # times as many as are asked for
 _Command = Callable[[argparse.Namespace], int]
 
 
+class NotItems(ValueError):
+    """A file that is named as one of items, and is none."""
+
+
 class Domain(Protocol):
     """What the module of each domain offers."""
 
@@ -69,8 +73,7 @@ def _wanted(asked: argparse.Namespace) -> Iterator[Item]:
         yield from islice((item for item in tried if asked.family in {None, item.family}), asked.items)
         return
     shape: Callable[[Item], str] = getattr(domain, "shape_of", lambda item: item.answer)
-    with asked.apart_from.open(encoding="utf-8") as lines:
-        known = {shape(item_from(line)) for line in lines}
+    known = {shape(item) for item in _items_in(asked.apart_from)}
     fresh = (
         item
         for item in domain.items(asked.split, seed=asked.seed, most=_TRIED * asked.items)
@@ -109,13 +112,21 @@ def describe(asked: argparse.Namespace) -> int:
 def check(asked: argparse.Namespace) -> int:
     """Check each item of a file: its answer is right, and what it rejects is wrong."""
     domain, faults = domain_of(asked.domain), 0
-    with asked.file.open(encoding="utf-8") as lines:
-        for item, wrong in _checked(domain, (item_from(line) for line in lines)):
-            faults += bool(wrong)
-            for fault in wrong:
-                sys.stdout.write(f"{item.id} {fault}\n")
+    for item, wrong in _checked(domain, _items_in(asked.file)):
+        faults += bool(wrong)
+        for fault in wrong:
+            sys.stdout.write(f"{item.id} {fault}\n")
     sys.stdout.write(f"{faults} items are wrong\n")
     return 1 if faults else 0
+
+
+def _items_in(path: Path) -> Iterator[Item]:
+    """Yield the items of a file. Raises NotItems, OSError."""
+    with path.open(encoding="utf-8") as lines:
+        try:
+            yield from map(item_from, lines)
+        except ValueError as error:
+            raise NotItems(f"{path} is no file of items ({error})") from None
 
 
 def _checked(domain: Domain, items: Iterator[Item]) -> Iterator[tuple[Item, list[str]]]:
@@ -128,6 +139,12 @@ def _checked(domain: Domain, items: Iterator[Item]) -> Iterator[tuple[Item, list
         yield item, [*domain.check(item, item.answer), *(f"a rejected answer is right: {answer}" for answer in right)]
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tierproof_domains", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -137,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         own.add_argument("domain", choices=sorted(DOMAINS))
         own.add_argument("--seed", type=int, default=1, help="another seed gives other items")
         if command is write:
-            own.add_argument("--items", type=int, required=True)
+            own.add_argument("--items", type=_count, required=True)
             own.add_argument("--split", choices=SPLITS, required=True)
             own.add_argument("--family", help="only this skill; `describe` names them")
             own.add_argument(
@@ -153,10 +170,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when all is well."""
+    """Run one command; 0 when all is well, 1 otherwise, 2 for wrong usage and files that cannot be used."""
     asked = _parser().parse_args(arguments)
     command: _Command = asked.command
-    return command(asked)
+    try:
+        return command(asked)
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+    except NotItems as error:
+        sys.stderr.write(f"{error}; write one with `python -m tierproof_domains write`\n")
+    return 2
 
 
 if __name__ == "__main__":

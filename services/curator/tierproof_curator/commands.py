@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +21,11 @@ from tierproof_contracts import subjects
 from tierproof_contracts.dataset import DatasetPublishedV1, DatasetRejectedV1, DatasetRequestedV1
 from tierproof_contracts.envelope import Event
 from tierproof_contracts.errors import explain_validation
-from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key
+from tierproof_proofs.keys import Ed25519Verifier, load_key, load_or_create_key
 from tierproof_proofs.snapshots import MANIFEST, RECORDS
 
 from tierproof_curator import decide, ngrams, rejection, snapshot, sources
-from tierproof_curator.errors import Contaminated, CuratorError
+from tierproof_curator.errors import Contaminated, CuratorError, FileRefused
 from tierproof_curator.records import LineLimits, lines_of
 from tierproof_curator.settings import CuratorSettings
 
@@ -66,11 +67,9 @@ def build(
             rejection.record(refused, records, into=settings.datasets, signer=signer)
             raise
     said = {"uid": found.uid, "statement": found.statement, "folder": str(found.folder), **dict(found.manifest)}
-    answer(
-        said,
-        [f"{found.uid}", f"  {found.manifest['records']} records in {found.folder}", *_counted(found.manifest)],
-        as_json=as_json,
-    )
+    lines = [f"{found.uid}", f"  {found.manifest['records']} records in {found.folder}", *_counted(found.manifest)]
+    lines += [f"  signed with {signer.public_base64}, which `data audit --key` wants"]
+    answer({**said, "signed_by": signer.public_base64}, lines, as_json=as_json)
 
 
 @app.command()
@@ -83,7 +82,9 @@ def inspect(folder: Annotated[Path, typer.Argument(help="Folder of a snapshot.")
 @app.command()
 def audit(
     folder: Annotated[Path, typer.Argument(help="Folder of a snapshot.")],
-    key: Annotated[str, typer.Option("--key", help="Public key that must have signed it, raw Ed25519 in base64.")],
+    key: Annotated[
+        str, typer.Option("--key", help="Who must have signed it: raw Ed25519 key in base64, or a key file.")
+    ],
     sealed: Annotated[list[Path] | None, typer.Option("--sealed", help="Search for overlaps with these, anew.")] = None,
     *,
     as_json: AsJson = False,
@@ -91,7 +92,7 @@ def audit(
     """Hash every record again, rebuild the root, verify the statement; name the first bad record."""
     settings = _settings(None)
     found, _ = snapshot.verified(
-        folder, {"curator": Ed25519Verifier.from_base64(key)}, LineLimits(longest_line=settings.longest_line)
+        folder, {"curator": Ed25519Verifier.from_base64(_public(key))}, LineLimits(longest_line=settings.longest_line)
     )
     for path in sealed or ():
         _refuse_overlap(found, ngrams.read(path), settings)
@@ -110,10 +111,17 @@ def records(
 ) -> None:
     """Turn items of a domain into records."""
     settings, count = _settings(None), 0
-    with to.open("wb") as file:
-        for record in sources.lessons_of(items, LineLimits(longest_line=settings.longest_line)):
-            file.write(record.line() + b"\n")
-            count += 1
+    unfinished = to.with_name(f".{to.name}.{os.getpid()}")  # the file appears when it is complete
+    try:
+        with unfinished.open("wb") as file:
+            for record in sources.lessons_of(items, LineLimits(longest_line=settings.longest_line)):
+                file.write(record.line() + b"\n")
+                count += 1
+        if count == 0:
+            raise FileRefused(f"{items}: holds no items; write some with `python -m tierproof_domains write`")
+        unfinished.replace(to)
+    finally:
+        unfinished.unlink(missing_ok=True)
     answer({"records": count, "file": str(to)}, [f"{count} records in {to}"], as_json=as_json)
 
 
@@ -199,6 +207,10 @@ def _settled(event: Event | None) -> tuple[dict[str, Any], list[str]]:
             ]
         case _:
             return {}, []
+
+
+def _public(key: str) -> str:
+    return load_key(Path(key)).public_base64 if Path(key).is_file() else key
 
 
 def _refuse_overlap(found: snapshot.Snapshot, sealed: ngrams.SealedSet, settings: CuratorSettings) -> None:

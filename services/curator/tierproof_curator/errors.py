@@ -9,6 +9,10 @@ class CuratorError(Exception):
         return str(self)
 
 
+class FileRefused(CuratorError):
+    """A file of records or items that cannot be read."""
+
+
 class RecordRefused(CuratorError):
     """A line that is no record: which line, which field, what helps."""
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from tierproof_contracts.canonical import canonical_json
 from tierproof_contracts.errors import ContractError
 
-from tierproof_curator.errors import RecordRefused
+from tierproof_curator.errors import FileRefused, RecordRefused
 
 Label = Literal["internal", "synthetic-verified", "public-permissive"]
 LABELS: tuple[Label, ...] = ("internal", "synthetic-verified", "public-permissive")
@@ -79,8 +79,15 @@ def record_of(line: bytes, number: int) -> Record:
 
 
 def lines_of(path: Path, limits: LineLimits) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file with their numbers from 1; blank ones are left out. Raises RecordRefused for a line that is too long."""
-    with path.open("rb") as file:
+    """Yield the lines of a file with their numbers from 1; blank ones are left out.
+
+    Raises FileRefused for what cannot be read, RecordRefused for a line that is too long.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise FileRefused(f"{path}: {error.strerror}; name a file that has one JSON object a line") from None
+    with file:
         yield from _bounded(file, limits.longest_line)
 
 

@@ -23,6 +23,7 @@ from tierproof_contracts import subjects
 from tierproof_contracts.envelope import Event
 from tierproof_contracts.train_lock import Stage
 from tierproof_contracts.training import TrainingCompletedV1, TrainingFailedV1, TrainingRequestedV1
+from tierproof_proofs.errors import ProofError
 from tierproof_proofs.keys import Ed25519Verifier, load_key
 
 from tierproof_trainer import curve, lock_file, locking, provenance, training
@@ -156,9 +157,10 @@ def verify_command(
     trusted = {f"signer-{at}": Ed25519Verifier.from_base64(key) for at, key in enumerate(_keys(signer))}
     try:
         said, of = provenance.verified(artifact, trusted, nothing_else=False)
-    except ValueError as error:
-        mend = "name a folder that `tierproof train run` signed"
-        raise TrainingRefused("bad-statement", f"{artifact}: {error}", mend) from None
+    except (ValueError, OSError, ProofError) as error:
+        because = error.diagnosis() if isinstance(error, ProofError) else str(error)
+        mend = "name a folder that `tierproof train run` signed, and the key of who signed it"
+        raise TrainingRefused("bad-statement", f"{artifact}: {because}", mend) from None
     beside = provenance.unsigned(artifact, said)
     word = {
         "files": dict(said.subjects),

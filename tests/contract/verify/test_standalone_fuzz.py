@@ -22,7 +22,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-EXAMPLES = 30 if "TIERPROOF_VERIFY_ALONE" in os.environ else 120  # signatures checked in Python take a hundred times as long
+EXAMPLES = (
+    30 if "TIERPROOF_VERIFY_ALONE" in os.environ else 120
+)  # signatures checked in Python take a hundred times as long
 often = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 pytestmark = [pytest.mark.requirement("LED-proof"), pytest.mark.part11("11.10(a)")]
 

@@ -75,6 +75,25 @@ def test_from_items_to_an_audited_snapshot(exam: list[Item]) -> None:
     assert exam
 
 
+def test_a_file_of_records_appears_whole_or_not_at_all() -> None:
+    lessons = written("lessons.jsonl", list(items("train", 4)))
+    before = Path(lessons).read_text()
+    assert "holds no items" in run("records", written("none.jsonl", []), "--to", "none.jsonl", code=1)
+    Path("torn.jsonl").write_text(before + "no item\n")
+    run("records", "torn.jsonl", "--to", "out.jsonl", code=1)
+    run("records", "nowhere.jsonl", "--to", "out.jsonl", code=1)
+    assert not Path("out.jsonl").exists()
+    assert run("records", lessons, "--to", lessons).startswith("4 records"), "in place of its input"
+    assert sorted(path.name for path in Path().glob("*.jsonl")) == ["lessons.jsonl", "none.jsonl", "torn.jsonl"]
+
+
+def test_what_build_says_leads_to_the_audit() -> None:
+    built = said("build", records_of(list(items("train", 4))))
+    assert said("audit", built["folder"], "--key", built["signed_by"])["uid"] == built["uid"]
+    assert said("audit", built["folder"], "--key", "datasets/curator.pem")["uid"] == built["uid"]
+    assert "nowhere.jsonl: No such file" in run("build", "nowhere.jsonl", code=1)
+
+
 @pytest.mark.requirement("S6-snapshot")
 def test_audit_names_the_changed_record_and_exits_1() -> None:
     built = said("build", records_of(list(items("train", LESSONS))))

@@ -60,11 +60,26 @@ def test_one_family_alone_and_one_that_is_none(tmp_path: Path, capsys: pytest.Ca
     assert "0 items" in capsys.readouterr().out
 
 
-def test_a_file_that_cannot_be_finished_does_not_appear(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_finished_does_not_appear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "none" / "train.jsonl"
-    with pytest.raises(FileNotFoundError):
-        main(["write", "embedded-fw-c", "--split", "train", "--items", "1", "--to", str(file)])
+    assert main(["write", "embedded-fw-c", "--split", "train", "--items", "1", "--to", str(file)]) == 2
+    assert "No such file or directory" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [None, "poetry", "[]", "{}", "\xff"])
+def test_a_file_that_holds_no_items_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    file = tmp_path / "items.jsonl"
+    if content is not None:
+        file.write_text(content, encoding="latin-1")
+    written = ["--split", "sealed", "--items", "1", "--to", str(tmp_path / "x"), "--apart-from", str(file)]
+    assert main(["check", "embedded-fw-c", str(file)]) == 2
+    assert main(["write", "embedded-fw-c", *written]) == 2
+    assert capsys.readouterr().err.count(str(file)) == 2
+    with pytest.raises(SystemExit):
+        main(["write", "embedded-fw-c", "--split", "train", "--items", "-4", "--to", "x"])
 
 
 def test_an_unknown_domain_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tierproof_verifier.checks.c_program import _anonymous, _results
 from tierproof_verifier.checks.c_signature import Signature, range_of, signature_from
@@ -199,7 +199,12 @@ types = st.sampled_from(
 
 
 @settings(deadline=None)
-@given(st.lists(types, min_size=1, max_size=5), st.text(max_size=5), st.lists(st.integers(0, 2**64), max_size=4))
+@example(kinds=["uint8_t"], seed="B0\x86\U0001e98d5", constants=[])
+@given(
+    kinds=st.lists(types, min_size=1, max_size=5),
+    seed=st.text(max_size=5),
+    constants=st.lists(st.integers(0, 2**64), max_size=4),
+)
 def test_vectors_stay_in_range_differ_and_repeat(kinds: list[str], seed: str, constants: list[int]) -> None:
     wanted = signature(*kinds)
     vectors = vectors_for(wanted, seed=seed, most=200, constants=constants)

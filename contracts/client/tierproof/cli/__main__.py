@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
 def refusal_of(error: Exception) -> dict[str, object] | None:
     """Return what to tell of a refusal, with its code where it has one; None for a defect."""
     if isinstance(error, OSError):
-        diagnosis = str(error)
+        diagnosis = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     elif callable(told := getattr(error, "diagnosis", None)):
         diagnosis = told()
     else:

@@ -21,8 +21,7 @@ def vectors_for(
     parameters = signature.parameters
     given = list(dict.fromkeys(tests))
     if _count(parameters) <= most:
-        every = itertools.product(*(range(p.lowest, p.highest + 1) for p in parameters))
-        return tuple(dict.fromkeys([*given, *every]))
+        return tuple(dict.fromkeys([*given, *_every(parameters)]))
     chance = random.Random(f"tierproof-vectors|{seed}")  # noqa: S311 - reproducible inputs, not secrets
     corners = [_corners(parameter, constants) for parameter in parameters]
     chosen = dict.fromkeys(itertools.islice(_crossed(corners, chance, most // 2), most // 2))
@@ -31,7 +30,14 @@ def vectors_for(
         if len(chosen) >= most:
             break
         chosen.setdefault(vector)
+    if len(chosen) < most and _count(parameters) <= 4 * most:  # few are left to be drawn by chance
+        left = [vector for vector in _every(parameters) if vector not in chosen]
+        chosen |= dict.fromkeys(chance.sample(left, min(len(left), most - len(chosen))))
     return tuple(dict.fromkeys([*given, *chosen]))
+
+
+def _every(parameters: tuple[Parameter, ...]) -> Iterator[Vector]:
+    return itertools.product(*(range(each.lowest, each.highest + 1) for each in parameters))
 
 
 def _count(parameters: tuple[Parameter, ...]) -> int:

@@ -275,6 +275,7 @@ class Trust:
     def __init__(self, content: bytes) -> None:
         """Read a trust file; raises BROKEN."""
         said = DECODE(content.decode())
+        need(type(said) is dict and said.get("log_keys"), "names no log_keys: whose log do you believe?")
         need(set(said) <= {"log_keys", "witnesses", "quorum", "reviewers", "documents", "time_stamping"}, "unknown members")
         self.log_keys = [key_of(each["key"], (ED25519, MLDSA), each["from"], each["until"]) for each in said["log_keys"]]
         self.witnesses = [key_of(each, (COSIGNATURE, MLDSA)) for each in said.get("witnesses", [])]
@@ -699,7 +700,8 @@ def verify(
             archive = opened.enter_context(zipfile.ZipFile(path)) if os.path.isfile(path) else None
             verification = Verification(Pack(path, archive), believed, known or {}, tolerance, within)
         except BROKEN as error:
-            raise Unusable(f"{what}: {type(error).__name__}: {str(error)[:120]}") from None
+            words = str(error)[:120] if isinstance(error, Wrong) else f"unreadable ({type(error).__name__})"
+            raise Unusable(f"{what}: {words}") from None
         return verification.run()
 
 
@@ -728,7 +730,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with open(asked.trust, "rb") as file:
             trust = file.read(LARGEST_FILE)
+        need(all(re.fullmatch("[1-9][0-9]{0,14}:[0-9a-fA-F]{64}", each) for each in asked.known), "--known is SIZE:ROOT, in hexadecimal")
         known = {int(size): root.lower() for size, _, root in (each.partition(":") for each in asked.known)}
+        need(len(known) == len({each.lower() for each in asked.known}), "--known: two roots of one size, at most one is of this log")
         report = verify(asked.pack, trust, known, asked.tolerance, asked.cosigned_within)
     except (Unusable, OSError, ValueError) as error:
         text = str(error).encode("ascii", "replace").decode()

@@ -77,6 +77,32 @@ def test_dpo_goes_on_from_the_adapter_of_sft_by_digest(bench: Bench) -> None:
     assert f"sha256:{resolved['parent-adapter']}" == first.artifact != second.artifact
 
 
+def texts(count: int = 12) -> list[Record]:
+    return [
+        Record(
+            id=f"t{at}", kind="embedded-fw-c", label="internal", licence="MIT", source="x",
+            text=f"The watchdog of unit {at} is fed by the scheduler and by nobody else.",
+        )
+        for at in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.requirement("S4-dapt")
+@pytest.mark.requirement("S4-pref")
+def test_adaptation_to_the_domain_chains_into_orpo_and_both_come_out_the_same_again(bench: Bench) -> None:
+    first = bench.train(dapt := bench.lock(bench.snapshot(texts()), stage="dapt"))
+    lock = bench.lock(bench.snapshot(preferences()), stage="orpo", begin_from=first.folder)
+    second = bench.train(lock)
+    assert lock.parent.adapter == first.artifact != second.artifact
+    again = reproduce.again(dapt, bench.policy, bench.settings, bench.folder / "again", lambda _: None)
+    assert digests.of_file(again) == first.artifact
+    for done in (first, second):
+        losses = [line["loss"] for line in done.job.progress]
+        assert len(losses) == 4
+        assert all(0 < loss < 20 for loss in losses)
+    assert code_of(lambda: bench.lock(bench.snapshot(texts()), stage="orpo")) == "no-records"
+
+
 def test_a_loss_that_is_no_number_ends_the_training(bench: Bench) -> None:
     lock = bench.lock(
         bench.snapshot(completions()),
@@ -103,7 +129,7 @@ def test_a_file_that_may_not_grow_leaves_no_artifact(bench: Bench, monkeypatch: 
     settings = bench.settings.model_copy(update={"python": small})
     code = code_of(lambda: training.train(lock, bench.policy, settings, lambda _: None))
     folder = jobs.folder_of(lock, bench.settings.jobs)
-    assert code in {"disk-full", "io", "crashed"}
+    assert code == "io"
     assert not (folder / provenance.SIGNED).exists()
     assert not (folder / "artifact").exists()
 

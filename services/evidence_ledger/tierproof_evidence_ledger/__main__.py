@@ -39,7 +39,11 @@ def main() -> int:
 def _main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tierproof_evidence_ledger", description=__doc__)
     parser.add_argument(
-        "command", nargs="?", default="serve", choices=["serve", "migrate", "verify", "backup", "restore"]
+        "command",
+        nargs="?",
+        default="serve",
+        choices=["serve", "migrate", "verify", "backup", "restore", *custody_commands.NAMES],
+        help="the last five have a --help of their own",
     )
     parser.add_argument("--json", action="store_true", help="for verify, backup and restore: print the report as JSON")
     parser.add_argument("--to", type=Path, help="for backup: an empty folder")

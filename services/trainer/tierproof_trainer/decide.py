@@ -104,7 +104,7 @@ def differences(locked: Environment, found: Environment) -> list[str]:
         ("python", locked.python, found.python),
         ("instruction_set", locked.instruction_set, found.instruction_set),
     ]
-    pairs += [("cuda", str(locked.cuda), str(found.cuda))]
+    pairs += [("cuda", str(locked.cuda), str(found.cuda)), ("driver", str(locked.driver), str(found.driver))]
     names = sorted({*locked.packages, *found.packages})
     pairs += [(name, locked.packages.get(name, "absent"), found.packages.get(name, "absent")) for name in names]
     return [f"{name}: locked {wanted}, found {there}" for name, wanted, there in pairs if wanted != there]

@@ -11,12 +11,17 @@ from tierproof_trainer.errors import TrainingRefused
 PACKAGES = ("accelerate", "datasets", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
 ASKING_SECONDS = 120
 _QUESTION = """
-import importlib.metadata as m, json, platform, sys, torch
+import importlib.metadata as m, json, platform, subprocess, sys, torch
+driver = None
+if torch.cuda.is_available():
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
+    driver = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 print(json.dumps({
     "python": platform.python_version(),
     "packages": {name: m.version(name) for name in sys.argv[1:]},
     "instruction_set": torch.backends.cpu.get_cpu_capability(),
     "cuda": torch.version.cuda if torch.cuda.is_available() else None,
+    "driver": driver,
 }))
 """
 

@@ -106,7 +106,14 @@ def test_an_examination_that_the_policy_does_not_know_is_no_examination(suite: d
 
 
 @pytest.mark.parametrize(
-    "found", [{"instruction_set": "AVX512"}, {"python": "3.12.0"}, {"cuda": "13"}, {"packages": {"torch": "2.12"}}]
+    "found",
+    [
+        {"instruction_set": "AVX512"},
+        {"python": "3.12.0"},
+        {"cuda": "13"},
+        {"driver": "580.1"},
+        {"packages": {"torch": "2.12"}},
+    ],
 )
 def test_another_environment_is_refused_for_now(found: dict[str, Any]) -> None:
     assert judged(lock_of(), **found) == "another-environment"

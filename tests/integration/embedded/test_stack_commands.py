@@ -11,14 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-COMMANDS = """
-import typer
-from tierproof_embedded import commands
-app = typer.Typer()
-for name in ("up", "down", "logs", "doctor"):
-    app.command(name)(getattr(commands, name))
-app()
-"""
+COMMAND = str(Path(sys.executable).with_name("tierproof"))
 
 
 @pytest.fixture
@@ -29,10 +22,10 @@ def home(tmp_path: Path) -> Path:
 
 def run(home: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     environment = {**os.environ, "TIERPROOF_HOME": str(home), "TIERPROOF_FLEET": str(home.parent / "fleet")}
-    argv = [sys.executable, "-c", COMMANDS, *arguments, "--json"]
+    argv = [COMMAND, *arguments, "--json"]
     ran = subprocess.run(argv, check=False, capture_output=True, text=True, env=environment, timeout=90)
     assert "Traceback" not in ran.stderr, ran.stderr
-    return ran.returncode, json.loads(ran.stdout.splitlines()[0]) if ran.stdout else {}
+    return ran.returncode, json.JSONDecoder().raw_decode(ran.stdout)[0] if ran.stdout else {}
 
 
 def test_up_leaves_a_stack_that_down_stops(home: Path) -> None:

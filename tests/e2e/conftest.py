@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,8 @@ import pytest
 import pytest_asyncio
 from tierproof_embedded.settings import EmbeddedSettings
 from tierproof_embedded.stack import Stack, running_stack
+
+from tests.command_line import Ran
 
 SECONDS_FOR_A_COMMAND = 90
 LOOK = 0.2
@@ -28,24 +29,10 @@ INPUTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def value(self) -> Any:
-        """The JSON value that it printed."""
-        return json.loads(self.out)
-
-
 class Tierproof(Protocol):
     """Run `tierproof ARGUMENTS`."""
 
-    def __call__(self, *arguments: str | Path) -> Said: ...
+    def __call__(self, *arguments: str | Path) -> Ran: ...
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -61,7 +48,7 @@ def tierproof(stack: Stack, tmp_path: Path) -> Tierproof:
     """Return the command, run in a folder of the test's own. A traceback is never an answer."""
     shell = {name: value for name, value in os.environ.items() if not name.startswith("TIERPROOF_")}
 
-    def run(*arguments: str | Path) -> Said:
+    def run(*arguments: str | Path) -> Ran:
         ran = subprocess.run(
             [Path(sys.executable).with_name("tierproof"), *arguments],
             check=False,
@@ -72,7 +59,7 @@ def tierproof(stack: Stack, tmp_path: Path) -> Tierproof:
             env={**shell, "TIERPROOF_HOME": str(stack.layout.home)},
         )
         assert "Traceback" not in ran.stderr, ran.stderr
-        return Said(code=ran.returncode, out=ran.stdout, err=ran.stderr)
+        return Ran(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 
     return run
 

@@ -198,3 +198,8 @@ def write_secret(path: Path, content: bytes) -> None:
             return
     finally:
         draft.unlink()
+
+
+def public_base64_of(given: str) -> str:
+    """Return the public key that is given in base64, or of the key file that is named; raises UnusableKey for a file that holds none."""
+    return load_key(Path(given)).public_base64 if Path(given).is_file() else given

@@ -25,6 +25,14 @@ class Asked:
     new: bool
     settled: Event | None
 
+    def told(self, granted: type[Event]) -> dict[str, Any]:
+        """Return the outcome as JSON under the word of its type, with `ok` false unless it is the one that was hoped for."""
+        if self.settled is None:
+            return {}
+        word = self.settled.event_type.split(".")[1]
+        said: dict[str, Any] = {} if isinstance(self.settled, granted) else {"ok": False}
+        return {**said, word: self.settled.model_dump(mode="json", exclude_none=True)}
+
 
 async def ask(
     user: str, settings: BusSettings, request: Event, event_id: str, outcomes: Mapping[str, type[Event]], *, wait: float

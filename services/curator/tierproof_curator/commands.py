@@ -21,7 +21,7 @@ from tierproof_contracts import subjects
 from tierproof_contracts.dataset import DatasetPublishedV1, DatasetRejectedV1, DatasetRequestedV1
 from tierproof_contracts.envelope import Event
 from tierproof_contracts.errors import explain_validation
-from tierproof_proofs.keys import Ed25519Verifier, load_key, load_or_create_key
+from tierproof_proofs.keys import Ed25519Verifier, load_or_create_key, public_base64_of
 from tierproof_proofs.snapshots import MANIFEST, RECORDS
 
 from tierproof_curator import decide, ngrams, rejection, snapshot, sources
@@ -92,7 +92,9 @@ def audit(
     """Hash every record again, rebuild the root, verify the statement; name the first bad record."""
     settings = _settings(None)
     found, _ = snapshot.verified(
-        folder, {"curator": Ed25519Verifier.from_base64(_public(key))}, LineLimits(longest_line=settings.longest_line)
+        folder,
+        {"curator": Ed25519Verifier.from_base64(public_base64_of(key))},
+        LineLimits(longest_line=settings.longest_line),
     )
     for path in sealed or ():
         _refuse_overlap(found, ngrams.read(path), settings)
@@ -190,27 +192,20 @@ def request(
         subjects.dataset_rejected(identifier): DatasetRejectedV1,
     }
     found = asyncio.run(requests.ask(ENGINEER, settings, asked, identifier, outcomes, wait=wait))
-    said, lines = _settled(found.settled)
-    answer({"request": identifier, **said}, [f"{identifier} asked for", *lines], as_json=as_json)
+    said = {"request": identifier, **found.told(DatasetPublishedV1)}
+    answer(said, [f"{identifier} asked for", *_lines_of(found.settled)], as_json=as_json)
     if wait and not isinstance(found.settled, DatasetPublishedV1):
         raise typer.Exit(1)
 
 
-def _settled(event: Event | None) -> tuple[dict[str, Any], list[str]]:
+def _lines_of(event: Event | None) -> list[str]:
     match event:
         case DatasetPublishedV1() as published:
-            said = {"published": published.model_dump(mode="json", exclude_none=True)}
-            return said, [f"  {published.uid}: {published.records} records"]
+            return [f"  {published.uid}: {published.records} records"]
         case DatasetRejectedV1() as rejected:
-            return {"ok": False, "rejected": rejected.model_dump(mode="json", exclude_none=True)}, [
-                f"  {rejected.code}: {rejected.because}"
-            ]
+            return [f"  {rejected.code}: {rejected.because}"]
         case _:
-            return {}, []
-
-
-def _public(key: str) -> str:
-    return load_key(Path(key)).public_base64 if Path(key).is_file() else key
+            return []
 
 
 def _refuse_overlap(found: snapshot.Snapshot, sealed: ngrams.SealedSet, settings: CuratorSettings) -> None:

@@ -24,7 +24,7 @@ from tierproof_contracts.envelope import Event
 from tierproof_contracts.train_lock import Stage
 from tierproof_contracts.training import TrainingCompletedV1, TrainingFailedV1, TrainingRequestedV1
 from tierproof_proofs.errors import ProofError
-from tierproof_proofs.keys import Ed25519Verifier, load_key
+from tierproof_proofs.keys import Ed25519Verifier, public_base64_of
 
 from tierproof_trainer import curve, lock_file, locking, provenance, training
 from tierproof_trainer import reproduce as reproducing
@@ -197,24 +197,21 @@ def request_command(
     request = TrainingRequestedV1(lock=asked, requested_by=by)
     event_id = str(uuid.uuid5(REQUESTS, lock_digest))
     found = asyncio.run(requests.ask(ENGINEER, settings, request, event_id, outcomes, wait=wait))
-    said, lines = _settled(found.settled)
     words = "asked for" if found.new else "was asked for before"
-    answer({"lock": lock_digest, "new": found.new, **said}, [f"{lock_digest} {words}", *lines], as_json=as_json)
+    said = {"lock": lock_digest, "new": found.new, **found.told(TrainingCompletedV1)}
+    answer(said, [f"{lock_digest} {words}", *_lines_of(found.settled)], as_json=as_json)
     if wait and not isinstance(found.settled, TrainingCompletedV1):
         raise typer.Exit(1)
 
 
-def _settled(event: Event | None) -> tuple[dict[str, Any], list[str]]:
+def _lines_of(event: Event | None) -> list[str]:
     match event:
         case TrainingCompletedV1() as done:
-            said = {"completed": done.model_dump(mode="json", exclude_none=True)}
-            return said, [f"  {done.artifact}, loss {done.first_loss} -> {done.last_loss}"]
+            return [f"  {done.artifact}, loss {done.first_loss} -> {done.last_loss}"]
         case TrainingFailedV1() as failed:
-            return {"ok": False, "failed": failed.model_dump(mode="json", exclude_none=True)}, [
-                f"  {failed.code}: {failed.because}; {failed.mend}"
-            ]
+            return [f"  {failed.code}: {failed.because}; {failed.mend}"]
         case _:
-            return {}, []
+            return []
 
 
 def _settings(keys: list[str] | None) -> TrainerSettings:
@@ -223,8 +220,7 @@ def _settings(keys: list[str] | None) -> TrainerSettings:
 
 
 def _keys(given: list[str]) -> list[str]:
-    """Return public keys in base64; of a key file its public part."""
-    return [load_key(Path(key)).public_base64 if Path(key).is_file() else key for key in given]
+    return [public_base64_of(key) for key in given]
 
 
 @contextlib.contextmanager
